@@ -1,0 +1,259 @@
+"""The single-file bundle: a zip of stored entries, each checked against the manifest (docs/bundle.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from edgekit_runtime.errors import BundleError, BundleIntegrityError, FileError
+from edgekit_runtime.manifest import FileEntry, Manifest
+
+SUFFIX = ".edgekit"
+MANIFEST = "manifest.json"
+SIGNATURE = "signature"
+ALIGNMENT = 4096
+"""A program's data starts at a multiple of this many bytes, so that an engine can map it."""
+
+MAX_MANIFEST_BYTES = 16_000_000
+_PADDING_FIELD = 0xD935  # the zip extra field that Android's zipalign pads with
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the same contents give the same bytes
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+class Bundle:
+    """An open bundle. Its structure has been checked; each entry's checksum is checked when it is read.
+
+    Attributes:
+        path: The file.
+        manifest: What it says of itself.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, offsets: Mapping[str, int]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._offsets = offsets
+
+    def read(self, name: str) -> bytes:
+        """The contents of one entry.
+
+        Raises:
+            BundleIntegrityError: The contents are not those that the manifest promises.
+            FileError: The file has gone or cannot be read.
+        """
+        entry = self._entry(name)
+        with _reading(self.path) as file:
+            file.seek(self._offsets[name])
+            data = file.read(entry.bytes)
+        self._compare(name, entry, len(data), hashlib.sha256(data).hexdigest())
+        return data
+
+    def check(self) -> None:
+        """Reads every entry and compares it with its checksum.
+
+        Raises:
+            BundleIntegrityError: The first entry that differs.
+        """
+        with _reading(self.path) as file:
+            for name, entry in self.manifest.files.items():
+                file.seek(self._offsets[name])
+                digest, left = hashlib.sha256(), entry.bytes
+                while left and (chunk := file.read(min(left, 1 << 20))):
+                    digest.update(chunk)
+                    left -= len(chunk)
+                self._compare(name, entry, entry.bytes - left, digest.hexdigest())
+
+    def offset(self, name: str) -> int:
+        """Where the contents of an entry begin in the file, in bytes."""
+        self._entry(name)
+        return self._offsets[name]
+
+    def _entry(self, name: str) -> FileEntry:
+        try:
+            return self.manifest.files[name]
+        except KeyError:
+            raise BundleError(f"{self.path} has no {name!r}; it has {', '.join(self.manifest.files)}") from None
+
+    def _compare(self, name: str, entry: FileEntry, size: int, digest: str) -> None:
+        if size != entry.bytes or digest != entry.sha256:
+            raise BundleIntegrityError(
+                f"{name} in {self.path} differs from its checksum: the file is damaged or was changed; "
+                "copy it again or convert the model anew"
+            )
+
+
+def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Opens a bundle and checks its structure.
+
+    Args:
+        path: The ``.edgekit`` file.
+
+    Raises:
+        FileError: There is no such file, or it cannot be read.
+        BundleError: It is no bundle, or has duplicate, compressed or encrypted entries, paths, or sizes that lie.
+        BundleIntegrityError: An entry is missing or extra.
+        BundleVersionError: It was written by a newer edgekit.
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                entries = archive.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
+            raise BundleError(f"{path} is no edgekit bundle, or was cut short ({error})") from error
+        sizes = _check_entries(path, entries)
+        offsets = {entry.filename: _data_offset(path, file, entry) for entry in entries}
+        _check_layout(path, offsets, sizes, os.fstat(file.fileno()).st_size)
+        if MANIFEST not in offsets:
+            raise BundleIntegrityError(f"{path} has no {MANIFEST}: it is no edgekit bundle, or a damaged one")
+        if sizes[MANIFEST] > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{MANIFEST} in {path} claims {sizes[MANIFEST]} bytes; no bundle needs that")
+        file.seek(offsets[MANIFEST])
+        data = file.read(sizes[MANIFEST])
+        crc = next(entry.CRC for entry in entries if entry.filename == MANIFEST)
+        if zlib.crc32(data) != crc:
+            raise BundleIntegrityError(f"{MANIFEST} in {path} differs from its checksum: the file is damaged")
+    manifest = Manifest.from_bytes(data)
+    _compare_names(path, set(offsets) - {MANIFEST, SIGNATURE}, set(manifest.files))
+    for name, entry in manifest.files.items():
+        if sizes[name] != entry.bytes:
+            raise BundleIntegrityError(
+                f"{name} in {path} has {sizes[name]} bytes, and the manifest says {entry.bytes}: the file is damaged"
+            )
+    return Bundle(path, manifest, offsets)
+
+
+def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents: Mapping[str, bytes]) -> Path:
+    """Writes a bundle beside ``path`` and renames it into place, so that no half-written file is ever seen.
+
+    Args:
+        path: Where the bundle goes; an existing file is replaced.
+        manifest: What the bundle says of itself; ``files`` is filled in here.
+        contents: Every entry but the manifest, by name.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileError: The folder is missing or not writable, or the disk is full.
+    """
+    path = Path(path)
+    files = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
+    manifest = dataclasses.replace(manifest, files=files)
+    entries = {MANIFEST: manifest.to_bytes(), **contents}
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+        programs = {program.file for model in manifest.models for program in model.programs}
+        for name, data in entries.items():
+            entry = zipfile.ZipInfo(name, _FIXED_TIME)
+            entry.external_attr = 0o644 << 16
+            if name in programs:
+                entry.extra = _padding(file.tell() + 30 + len(name))
+            archive.writestr(entry, data)
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file beside ``path`` for writing; when the block ends well it takes the place of ``path``.
+
+    Raises:
+        FileError: The folder is missing or not writable, or the disk is full; nothing is left behind.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise FileError(
+            f"cannot write to {path.parent}: {error.strerror}; choose another place for the file"
+        ) from error
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror}; nothing was left behind") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise FileError(f"there is no file {path}; check the path") from None
+    except IsADirectoryError:
+        raise FileError(f"{path} is a folder, not a bundle; give the {SUFFIX} file") from None
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        name = entry.orig_filename
+        if not _NAME.fullmatch(name):
+            raise BundleError(
+                f"{path} holds an entry named {name!r}, which is no plain file name; do not trust this file"
+            )
+        if name in sizes:
+            raise BundleError(f"{path} holds {name!r} twice; do not trust this file")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            raise BundleError(
+                f"{name} in {path} is compressed or encrypted; the entries of a bundle are stored as they are"
+            )
+        if entry.file_size != entry.compress_size:
+            raise BundleError(f"{name} in {path} claims two different sizes; do not trust this file")
+        sizes[name] = entry.file_size
+    return sizes
+
+
+def _data_offset(path: Path, file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    """Reads the local header, whose extra field may differ in length from the central one."""
+    file.seek(entry.header_offset)
+    header = file.read(30)
+    if len(header) < 30 or header[:4] != b"PK\x03\x04":
+        raise BundleError(f"{entry.filename} is not where the directory of {path} says; the file is damaged")
+    name_bytes, extra_bytes = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
+    if file.read(name_bytes) != entry.filename.encode():
+        raise BundleError(f"{entry.filename} has another name inside {path}; the file is damaged")
+    return entry.header_offset + 30 + name_bytes + extra_bytes
+
+
+def _check_layout(path: Path, offsets: Mapping[str, int], sizes: Mapping[str, int], file_bytes: int) -> None:
+    end = 0
+    for name in sorted(offsets, key=lambda key: offsets[key]):
+        if offsets[name] < end or offsets[name] + sizes[name] > file_bytes:
+            raise BundleError(f"{name} in {path} overlaps another entry or the end of the file; the file is damaged")
+        end = offsets[name] + sizes[name]
+
+
+def _compare_names(path: Path, found: set[str], promised: set[str]) -> None:
+    if missing := sorted(promised - found):
+        raise BundleIntegrityError(f"{path} lacks {', '.join(missing)}: the file is damaged; copy it again")
+    if extra := sorted(found - promised):
+        raise BundleIntegrityError(
+            f"{path} holds {', '.join(extra)}, which its manifest does not name; do not trust it"
+        )
+
+
+def _padding(offset: int) -> bytes:
+    """A zip extra field that moves data from ``offset`` to the next multiple of ALIGNMENT."""
+    fixed = 6  # field id, length of what follows, the alignment itself
+    zeros = -(offset + fixed) % ALIGNMENT
+    head = _PADDING_FIELD.to_bytes(2, "little") + (2 + zeros).to_bytes(2, "little")
+    return head + ALIGNMENT.to_bytes(2, "little") + bytes(zeros)

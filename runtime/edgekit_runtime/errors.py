@@ -1,0 +1,111 @@
+"""Every error that edgekit raises on purpose.
+
+::
+
+    EdgekitError
+    ├── FileError                 a path that is missing, unreadable, unwritable or of the wrong kind
+    ├── OptionError               a setting that is invalid, or contradicts another or the model
+    ├── DataError                 labelled text that cannot be read as such
+    ├── TokenizerError            a tokenizer that is missing, broken or does not fit the model
+    ├── CheckpointError           a checkpoint that cannot be read or is of no supported architecture
+    │   └── UntrustedCheckpointError  reading it would run code that it carries
+    ├── LoweringError             a target that could not lower or quantize the network
+    ├── GateError                 the lowered model answers too differently; nothing was written
+    ├── BundleError               a file that is no bundle, or a malformed one
+    │   ├── BundleIntegrityError  contents that differ from what the manifest promises
+    │   └── BundleVersionError    written by a newer edgekit
+    ├── EngineError               an engine that cannot run the program
+    │   ├── EngineUnavailableError    not installed, or not in the bundle
+    │   └── GoldenMismatchError   runs, but answers otherwise than at conversion
+    └── MissingExtraError         a part of edgekit whose packages are not installed
+
+Each message says what is wrong and what to do next, on one line. The command line prints it and exits with 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class EdgekitError(Exception):
+    """Base of every error that edgekit raises on purpose."""
+
+
+class FileError(EdgekitError):
+    """A path that is missing, unreadable, unwritable or of the wrong kind."""
+
+
+class OptionError(EdgekitError):
+    """A setting that is invalid, or contradicts another setting or the model."""
+
+
+class DataError(EdgekitError):
+    """Labelled text that cannot be read as such."""
+
+
+class TokenizerError(EdgekitError):
+    """A tokenizer that is missing, broken or does not fit the model."""
+
+
+class CheckpointError(EdgekitError):
+    """A checkpoint that cannot be read or is of no supported architecture."""
+
+
+class UntrustedCheckpointError(CheckpointError):
+    """A checkpoint whose reading would run code that it carries."""
+
+
+class LoweringError(EdgekitError):
+    """A target could not lower or quantize the network."""
+
+
+class GateError(EdgekitError):
+    """The lowered model answers too differently from the original; nothing was written."""
+
+
+class BundleError(EdgekitError):
+    """A file that is no bundle, or a malformed one."""
+
+
+class BundleIntegrityError(BundleError):
+    """Contents that differ from what the manifest promises."""
+
+
+class BundleVersionError(BundleError):
+    """A bundle written by a newer edgekit."""
+
+
+class EngineError(EdgekitError):
+    """An engine cannot run the program."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine is not installed, or the bundle has no program for it."""
+
+
+class GoldenMismatchError(EngineError):
+    """The engine runs the program, but answers otherwise than at conversion."""
+
+
+class MissingExtraError(EdgekitError):
+    """A part of edgekit whose packages are not installed."""
+
+
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Imports an optional module, or says which extra brings it.
+
+    Args:
+        module: Dotted name of the module.
+        extra: The extra of the ``edgekit`` distribution that installs it.
+        purpose: What needs it, for the message ("reading checkpoints").
+
+    Raises:
+        MissingExtraError: The module, or one that it imports, is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs {error.name}, which is not installed: pip install 'edgekit[{extra}]'"
+        ) from error

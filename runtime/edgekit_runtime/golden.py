@@ -1,0 +1,79 @@
+"""Golden texts: what a bundle's programs must answer, wherever they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit_runtime import jsonio
+from edgekit_runtime.errors import GoldenMismatchError
+from edgekit_runtime.manifest import parse_json
+
+MAX_LOGIT_DIFFERENCE = 0.05
+"""Engines on other processors round otherwise; a larger difference is a wrong answer."""
+
+CLEAR_MARGIN = 0.1
+"""Labels must agree wherever the two highest golden logits lie further apart than this."""
+
+
+@dataclass(frozen=True)
+class GoldenText:
+    """One text with its token ids and, for each program file, its logits."""
+
+    text: str
+    ids: tuple[int, ...]
+    logits: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden texts of one model."""
+
+    texts: tuple[GoldenText, ...]
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> Golden:
+        """Reads a golden file; ``name`` is its entry in the bundle, for messages."""
+        return jsonio.decode(cls, parse_json(data, name), name)
+
+
+def check_golden(
+    golden: Golden,
+    file: str,
+    *,
+    encode: Callable[[str], Sequence[int]],
+    logits: Callable[[Sequence[int]], NDArray[np.float32]],
+    engine: str,
+) -> None:
+    """Runs the golden texts through a tokenizer and an engine.
+
+    Args:
+        golden: The texts and what was answered at conversion.
+        file: The program's entry in the bundle.
+        encode: Text to token ids.
+        logits: Token ids to (classes,) logits.
+        engine: Name and version of the engine, for the message.
+
+    Raises:
+        GoldenMismatchError: Ids differ, a logit is off by more than 0.05, or a clear label changed.
+    """
+    for item in golden.texts:
+        if tuple(encode(item.text)) != item.ids:
+            raise GoldenMismatchError(
+                f"the tokenizer here splits the golden text {item.text[:40]!r} otherwise than at conversion; "
+                "install the version of tokenizers that the bundle's history names"
+            )
+        expected = np.asarray(item.logits[file], dtype=np.float32)
+        found = logits(item.ids)
+        difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+        lowest, highest = np.sort(expected)[-2:]
+        relabelled = highest - lowest > CLEAR_MARGIN and int(found.argmax()) != int(expected.argmax())
+        if not difference <= MAX_LOGIT_DIFFERENCE or relabelled:  # not <=, so that NaN fails
+            raise GoldenMismatchError(
+                f"{engine} answers {np.round(found, 3).tolist()} to the golden text {item.text[:40]!r}, where the "
+                f"conversion had {np.round(expected, 3).tolist()}: it runs {file} wrongly on this device; "
+                "try another version of the engine, another engine, or another --quantize scheme"
+            )

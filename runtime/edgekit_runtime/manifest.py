@@ -1,0 +1,206 @@
+"""What a bundle says of itself: ``manifest.json`` as frozen dataclasses (docs/bundle.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgekit_runtime import jsonio
+from edgekit_runtime.errors import BundleError, BundleVersionError
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the former version would answer wrongly."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a program.
+
+    Attributes:
+        name: The tensor's name in the program.
+        role: ``ids``, ``mask`` or ``logits``.
+        dtype: numpy's name of the element type.
+        shape: Sizes; ``"L"`` stands for the length of the padded text.
+    """
+
+    name: str
+    role: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One lowered form of a model.
+
+    Attributes:
+        engine: Name of the engine that runs it.
+        file: Its entry in the bundle.
+        scheme: How weights and activations are stored (``int8``, ``int8-per-tensor``, ``none``).
+        min_engine: Oldest distribution known to run it, "NAME VERSION".
+        right_on: Distributions on which its golden texts are known to come out right.
+        inputs: Its inputs, by role.
+        outputs: Its outputs, by role.
+    """
+
+    engine: str
+    file: str
+    scheme: str
+    min_engine: str
+    right_on: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """How text becomes ids.
+
+    Attributes:
+        tokenizer: The bundle's entry with a Hugging Face ``tokenizer.json``.
+        kind: ``wordpiece``, ``wordlevel`` or ``char``: what a reader without the tokenizers library must implement.
+        lower_case: Whether the tokenizer lowers case.
+        clean: Names of the cleaning steps that run before the tokenizer, in order.
+        max_length: Longest input in tokens, special tokens included; longer texts are cut.
+        buckets: Padded lengths in tokens, ascending; the last one is ``max_length``.
+        special_ids: Ids of ``pad``, ``unk``, ``cls`` and ``sep``, those that the tokenizer has.
+        min_length: Shorter texts are padded to this length, and that padding counts as text (a CNN's widest kernel).
+    """
+
+    tokenizer: str
+    kind: str
+    lower_case: bool
+    max_length: int
+    buckets: tuple[int, ...]
+    special_ids: dict[str, int]
+    clean: tuple[str, ...] = ()
+    min_length: int = 1
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the bundle: its text, its golden texts and its lowered forms."""
+
+    role: str
+    text: TextSpec
+    golden: str
+    programs: tuple[Program, ...]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Checksum (lower-case hexadecimal) and size of one entry of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class HistoryStep:
+    """One stage that made the bundle, with its settings and the versions of the tools that it used."""
+
+    stage: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A lowered program against the original, as measured at conversion.
+
+    Attributes:
+        engine: Engine that ran the program.
+        role: Role of the model in the bundle.
+        examples: Number of texts.
+        agreement: Share of texts on which the program and the float network give the same label.
+        max_abs_logit_diff: Largest difference of any logit between the two.
+        accuracy: Of the program; null without labels, as the next three are.
+        accuracy_float: Of the network that was lowered, truncated as the program is.
+        accuracy_original: Of the checkpoint as it was given, run by its own code at its own length limit.
+        f1: Macro average of the program's F1.
+        truncated: Share of texts that were longer than ``max_length``.
+    """
+
+    engine: str
+    role: str
+    examples: int
+    agreement: float
+    max_abs_logit_diff: float
+    accuracy: float | None
+    accuracy_float: float | None
+    accuracy_original: float | None
+    f1: float | None
+    truncated: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of ``manifest.json``."""
+
+    name: str
+    labels: tuple[str, ...]
+    models: tuple[ModelEntry, ...]
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    history: tuple[HistoryStep, ...] = ()
+    verify: tuple[Verification, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def main(self) -> ModelEntry:
+        """The model that answers."""
+        return next(model for model in self.models if model.role == "main")
+
+    def to_bytes(self) -> bytes:
+        """The manifest as UTF-8 JSON."""
+        return jsonio.to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Reads and checks a manifest.
+
+        Raises:
+            BundleVersionError: It was written by a newer edgekit.
+            BundleError: It is malformed; the message names the place.
+        """
+        raw = parse_json(data, "manifest.json")
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise BundleVersionError(
+                f"the bundle has schema version {version}, and this edgekit reads up to {SCHEMA_VERSION}: "
+                "upgrade it (pip install -U edgekit)"
+            )
+        manifest = jsonio.decode(cls, raw, "manifest.json")
+        if not manifest.schema_version >= 1:
+            raise BundleError(f"manifest.json has schema version {manifest.schema_version}; versions begin at 1")
+        _check(manifest)
+        return manifest
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Reads UTF-8 JSON out of a bundle, or raises a BundleError that names the place."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where} is not valid JSON ({error}); the file is damaged or was edited") from error
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuses a manifest whose parts do not fit together."""
+    if len(manifest.labels) < 2 or len(set(manifest.labels)) != len(manifest.labels):
+        raise BundleError(f"manifest.json needs two or more different labels, not {list(manifest.labels)}")
+    if [model.role for model in manifest.models].count("main") != 1:
+        raise BundleError("manifest.json needs exactly one model of role 'main'")
+    for model in manifest.models:
+        buckets = model.text.buckets
+        if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] < 1:
+            raise BundleError(f"manifest.json: buckets must be positive and ascend, not {list(buckets)}")
+        if buckets[-1] != model.text.max_length:
+            raise BundleError("manifest.json: the largest bucket must equal max_length")
+        if not 1 <= model.text.min_length <= model.text.max_length:
+            raise BundleError("manifest.json: min_length must lie between 1 and max_length")
+        if "pad" not in model.text.special_ids:
+            raise BundleError("manifest.json: special_ids has no 'pad'")
+        named = {model.text.tokenizer, model.golden, *(program.file for program in model.programs)}
+        if missing := sorted(named - manifest.files.keys()):
+            raise BundleError(f"manifest.json names {', '.join(missing)}, but not under 'files'")

@@ -1,0 +1,89 @@
+"""Text to padded token ids, the same on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from edgekit_runtime.errors import BundleError, TokenizerError
+from edgekit_runtime.manifest import TextSpec
+
+
+class TextEncoder:
+    """Turns texts into the ids and masks that a program takes.
+
+    What ``tokenizer.json`` says of padding and truncation is set aside: the text spec decides.
+
+    Args:
+        tokenizer_json: A Hugging Face ``tokenizer.json``.
+        spec: Lengths and special ids.
+
+    Raises:
+        TokenizerError: The file is no tokenizer.
+        BundleError: The spec asks for a cleaning step that this version does not have.
+    """
+
+    def __init__(self, tokenizer_json: bytes, spec: TextSpec) -> None:
+        if spec.clean:
+            raise BundleError(f"this edgekit has no text cleaning named {', '.join(spec.clean)}: upgrade it")
+        self.spec = spec
+        self._tokenizer = load_tokenizer(tokenizer_json)
+        self._tokenizer.enable_truncation(spec.max_length)
+        self._pad_id = spec.special_ids["pad"]
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of one text, special tokens included, at most ``max_length`` of them."""
+        return self._tokenizer.encode(well_formed(text)).ids
+
+    def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of several texts, in their order."""
+        encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
+        return [encoding.ids for encoding in encodings]
+
+    def pad(self, ids: Sequence[int], lengths: Sequence[int] | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Pads ids to the shortest length that holds them.
+
+        Args:
+            ids: Token ids of one text, at most ``max_length``.
+            lengths: Ascending lengths that the engine takes; None if it takes any.
+
+        Returns:
+            ids (1, L) int32 and mask (1, L) float32, 1 where the text is and 0 where the padding is.
+        """
+        count = len(ids)
+        counted = max(count, self.spec.min_length)
+        length = counted if lengths is None else next(length for length in lengths if length >= counted)
+        padded = np.full((1, length), self._pad_id, dtype=np.int32)
+        padded[0, :count] = ids
+        mask = np.zeros((1, length), dtype=np.float32)
+        mask[0, :counted] = 1.0
+        return padded, mask
+
+
+def load_tokenizer(tokenizer_json: bytes) -> Tokenizer:
+    """Reads a ``tokenizer.json`` and sets its own padding and truncation aside.
+
+    Raises:
+        TokenizerError: It is no tokenizer, or one that this version of ``tokenizers`` cannot read.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+    except Exception as error:  # the library raises a bare Exception
+        raise TokenizerError(
+            f"the tokenizer.json cannot be read ({error}); save it anew with the tokenizers library"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def well_formed(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
