@@ -1,0 +1,1 @@
+"""From a checkpoint to a verified bundle: the part of edgekit that needs torch."""

@@ -1,0 +1,92 @@
+"""TextModel: a fine-tuned classifier as every stage takes and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from edgekit_converters.networks.bert import Bert, BertConfig, load_bert
+from edgekit_converters.networks.cnn import Cnn, CnnConfig, load_cnn
+from edgekit_runtime.manifest import HistoryStep, TextSpec
+
+DEFAULT_MAX_LENGTH = 128
+DEFAULT_BUCKETS = (16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class TokenizerFile:
+    """A tokenizer and what a reader must know of it.
+
+    Attributes:
+        json: A Hugging Face ``tokenizer.json``.
+        kind: ``wordpiece`` or ``wordlevel``.
+        lower_case: Whether it lowers case.
+        special_ids: Ids of ``pad``, ``unk``, ``cls`` and ``sep``, those that it has; ``pad`` always.
+        size: One more than its highest id.
+    """
+
+    json: bytes
+    kind: str
+    lower_case: bool
+    special_ids: dict[str, int]
+    size: int
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A classifier: sizes, weights, tokenizer and labels.
+
+    Attributes:
+        name: A short name, from the checkpoint's file.
+        config: Sizes; their type says the architecture.
+        weights: float32 tensors: a BERT's under Hugging Face's names, a CNN's under those of ``networks.cnn``.
+        tokenizer: Its tokenizer.
+        labels: Names of the classes, in the order of the logits.
+        pad_to: Length to which the CNN's training padded short texts, in tokens; None if it did not.
+        history: The stages that it has been through.
+    """
+
+    name: str
+    config: BertConfig | CnnConfig
+    weights: Mapping[str, Tensor]
+    tokenizer: TokenizerFile
+    labels: tuple[str, ...]
+    pad_to: int | None = None
+    history: tuple[HistoryStep, ...] = ()
+
+    @property
+    def architecture(self) -> str:
+        """``bert`` or ``cnn``."""
+        return "bert" if isinstance(self.config, BertConfig) else "cnn"
+
+    @property
+    def position_limit(self) -> int | None:
+        """Longest input in tokens that the network can take; None if there is no limit."""
+        return self.config.positions if isinstance(self.config, BertConfig) else None
+
+    @property
+    def min_length(self) -> int:
+        """Length to which shorter texts are padded, the padding counting as text: a CNN's widest kernel, or more."""
+        if isinstance(self.config, BertConfig):
+            return 1
+        return max(*self.config.widths, self.pad_to or 1)
+
+    def network(self) -> Bert | Cnn:
+        """The network that gets lowered, in evaluation mode."""
+        if isinstance(self.config, BertConfig):
+            return load_bert(self.config, self.weights)
+        return load_cnn(self.config, self.weights)
+
+    def text_spec(self, max_length: int, buckets: tuple[int, ...]) -> TextSpec:
+        """How text becomes ids on the device."""
+        return TextSpec(
+            tokenizer="tokenizer.json",
+            kind=self.tokenizer.kind,
+            lower_case=self.tokenizer.lower_case,
+            max_length=max_length,
+            buckets=buckets,
+            special_ids=self.tokenizer.special_ids,
+            min_length=self.min_length,
+        )

@@ -1,0 +1,133 @@
+"""The whole flow: checkpoint, network, programs, proof, bundle."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.data import read_labelled
+from edgekit_converters.progress import Listener, LogListener
+from edgekit_converters.recipe import Recipe
+from edgekit_converters.targets import find_target
+from edgekit_converters.verify import verify, write_bundle
+from edgekit_runtime.bundle import SUFFIX
+from edgekit_runtime.errors import FileError
+from edgekit_runtime.manifest import HistoryStep, Verification
+
+
+@dataclass(frozen=True)
+class ProgramSummary:
+    """One program of a new bundle; ``bytes`` is its size."""
+
+    engine: str
+    scheme: str
+    role: str
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time of a conversion went, in seconds."""
+
+    load: float
+    lower: float
+    verify: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What :func:`convert` made; its JSON is what ``edgekit convert --json`` prints."""
+
+    bundle: str
+    bytes: int
+    programs: tuple[ProgramSummary, ...]
+    verify: tuple[Verification, ...]
+    seconds: Seconds
+
+
+def convert(
+    path: str | Path,
+    out: str | Path | None = None,
+    *,
+    recipe: Recipe | None = None,
+    read: ReadOptions | None = None,
+    eval_data: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    listener: Listener | None = None,
+) -> Conversion:
+    """Turns a fine-tuned checkpoint into a verified bundle.
+
+    Args:
+        path: The checkpoint (docs/checkpoints.md).
+        out: Where the bundle goes; None puts it beside the checkpoint. An existing file is replaced.
+        recipe: Settings of the conversion.
+        read: What the checkpoint does not say.
+        eval_data: Labelled texts for the accuracy gates; None compares on a built-in sample.
+        text_column: Column of ``eval_data`` with the text, by name or number from 1; found by name unless given.
+        label_column: The same for the label.
+        listener: Told of progress.
+
+    Returns:
+        What was made, with its measured accuracy.
+
+    Raises:
+        EdgekitError: Something is wrong with the input, or the result did not pass; nothing was written.
+    """
+    recipe, read, listener = recipe or Recipe(), read or ReadOptions(), listener or LogListener()
+    out = _checked_out(Path(path), out)
+    quant = recipe.quant
+    targets = [find_target(name) for name in recipe.targets]
+    for target in targets:
+        target.check(quant)
+
+    begin = time.perf_counter()
+    listener.stage(f"Reading {path}")
+    model = read_checkpoint(path, read, listener.say)
+    text = recipe.text_spec(model, listener)
+    data = (
+        None
+        if eval_data is None
+        else read_labelled(eval_data, model.labels, text_column=text_column, label_column=label_column)
+    )
+    loaded = time.perf_counter()
+
+    programs = []
+    for target in targets:
+        listener.stage(f"Lowering to {target.name}, {quant.scheme}")
+        programs.append(target.lower(model.network(), text.buckets, quant, listener))
+    lowered = time.perf_counter()
+
+    verified = verify(model, model, text, programs, data, recipe, listener)
+    history = (
+        *model.history,
+        *(HistoryStep("lower", {"target": p.program.engine, **asdict(recipe), **p.notes}, p.tools) for p in programs),
+    )
+    write_bundle(out, verified, history)
+    done = time.perf_counter()
+
+    return Conversion(
+        bundle=str(out),
+        bytes=out.stat().st_size,
+        programs=tuple(
+            ProgramSummary(p.program.engine, p.program.scheme, "main", p.program.file, len(p.data)) for p in programs
+        ),
+        verify=verified.reports,
+        seconds=Seconds(loaded - begin, lowered - loaded, done - lowered, done - begin),
+    )
+
+
+def _checked_out(path: Path, out: str | Path | None) -> Path:
+    """Where the bundle goes, refused now rather than after the work if it cannot be written."""
+    if out is None:
+        out = path.resolve().parent / ((path.resolve().name if path.is_dir() else path.stem) + SUFFIX)
+    out = Path(out)
+    if out.is_dir():
+        raise FileError(f"{out} is a folder; give the name of a file, such as {out / 'model'}{SUFFIX}")
+    if not out.parent.is_dir():
+        raise FileError(f"there is no folder {out.parent}; make it, or choose another --out")
+    return out

@@ -1,0 +1,94 @@
+"""Recipe: every setting of a conversion, frozen and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, TextModel
+from edgekit_converters.progress import Listener
+from edgekit_converters.quantspec import QuantSpec
+from edgekit_runtime.errors import OptionError
+from edgekit_runtime.manifest import TextSpec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is converted.
+
+    Attributes:
+        targets: Names of the targets.
+        quantize: The scheme.
+        max_length: Longest input in tokens; None takes 128, or less where the model takes less.
+        buckets: Padded lengths, the last one ``max_length``; None takes 16, 32, 64, 128 as far as they fit.
+        max_drop: Accuracy that lowering may cost, as a share.
+        max_total_drop: Accuracy that everything together may cost, as a share.
+    """
+
+    targets: tuple[str, ...] = ("litert",)
+    quantize: str = "int8"
+    max_length: int | None = None
+    buckets: tuple[int, ...] | None = None
+    max_drop: float = 0.01
+    max_total_drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise OptionError(
+                f"each target may be given once, and one is needed, not {', '.join(self.targets) or 'none'}"
+            )
+        if self.max_length is not None and self.max_length < 1:
+            raise OptionError(f"--max-length must be 1 or more, not {self.max_length}")
+        if self.buckets is not None and (list(self.buckets) != sorted(set(self.buckets)) or not self.buckets):
+            raise OptionError(f"--buckets must ascend, not {', '.join(map(str, self.buckets))}")
+        for option, value in (("--max-drop", self.max_drop), ("--max-total-drop", self.max_total_drop)):
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"{option} is a share between 0 and 1, not {value}")
+
+    @property
+    def quant(self) -> QuantSpec:
+        """The scheme, checked."""
+        return QuantSpec(self.quantize)
+
+    def text_spec(self, model: TextModel, listener: Listener) -> TextSpec:
+        """Lengths for a model.
+
+        Raises:
+            OptionError: They contradict each other, or the model.
+        """
+        max_length = self._max_length(model, listener)
+        if self.buckets is None:
+            buckets = (*(b for b in DEFAULT_BUCKETS if model.min_length <= b < max_length), max_length)
+        else:
+            buckets = self.buckets
+        if buckets[-1] > max_length:
+            raise OptionError(
+                f"the bucket {buckets[-1]} is over the max length {max_length}: raise --max-length or drop the bucket"
+            )
+        if buckets[-1] < max_length:
+            raise OptionError(
+                f"texts of up to {max_length} tokens would fit no bucket, the largest is {buckets[-1]}: "
+                f"add {max_length} to --buckets, or give --max-length {buckets[-1]}"
+            )
+        if buckets[0] < model.min_length:
+            raise OptionError(
+                f"the bucket {buckets[0]} is under the {model.min_length} tokens that the CNN pads to "
+                f"(its widest kernel, or --pad-to): drop it"
+            )
+        return model.text_spec(max_length, buckets)
+
+    def _max_length(self, model: TextModel, listener: Listener) -> int:
+        limit = model.position_limit
+        if self.max_length is None:
+            if limit is not None and limit < DEFAULT_MAX_LENGTH:
+                listener.say(f"the position table has {limit} rows; the max length is {limit}")
+                return limit
+            return max(DEFAULT_MAX_LENGTH, model.min_length)
+        if limit is not None and self.max_length > limit:
+            raise OptionError(
+                f"--max-length {self.max_length} is over the {limit} rows of the position table: lower it"
+            )
+        if self.max_length < model.min_length:
+            raise OptionError(
+                f"--max-length {self.max_length} is under the {model.min_length} tokens that the CNN pads to: raise it"
+            )
+        return self.max_length

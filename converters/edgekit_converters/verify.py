@@ -1,0 +1,212 @@
+"""The original against the lowered program, on real texts, through the engine that will run it.
+
+Three answers are compared: the checkpoint as it was given, run by its own code at its own length limit; the network
+that was lowered, cut at ``max_length``; and the lowered program. See :class:`edgekit_runtime.manifest.Verification`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit_converters.data import LabelledText
+from edgekit_converters.metrics import measure
+from edgekit_converters.model import TextModel
+from edgekit_converters.original import Original, run_batches
+from edgekit_converters.progress import Listener
+from edgekit_converters.recipe import Recipe
+from edgekit_converters.sample import golden_texts, sample_texts
+from edgekit_converters.targets import Lowered
+from edgekit_runtime import jsonio
+from edgekit_runtime.bundle import write_bundle_file
+from edgekit_runtime.classifier import Classifier, default_threads
+from edgekit_runtime.engines import engine_class
+from edgekit_runtime.errors import GateError
+from edgekit_runtime.golden import Golden, GoldenText
+from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, TextSpec, Verification
+from edgekit_runtime.text import TextEncoder, load_tokenizer, well_formed
+
+MIN_AGREEMENT = 0.97
+"""Without labels the program must give the float network's label on this share of the sample."""
+
+GOLDEN = "golden.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A model whose programs passed the gates. Only :func:`verify` makes one, and only this can be packed.
+
+    Attributes:
+        model: The network that was lowered.
+        text: How text becomes ids.
+        programs: The lowered programs.
+        reports: One a program.
+        golden: The texts for the bundle's self-test, with each program's logits.
+    """
+
+    model: TextModel
+    text: TextSpec
+    programs: tuple[Lowered, ...]
+    reports: tuple[Verification, ...]
+    golden: Golden
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the programs are compared with."""
+
+    texts: Sequence[str]
+    labels: Sequence[int] | None
+    ids: list[list[int]]
+    float_logits: NDArray[np.float32]
+    accuracy_original: float | None
+    truncated: float
+
+
+def verify(
+    given: TextModel,
+    model: TextModel,
+    text: TextSpec,
+    programs: Sequence[Lowered],
+    data: LabelledText | None,
+    recipe: Recipe,
+    listener: Listener,
+) -> Verified:
+    """Runs every program on real texts and applies the gates.
+
+    Args:
+        given: The checkpoint as it was given.
+        model: The network that was lowered; the same, or what distilling or pruning made of it.
+        text: How text becomes ids.
+        programs: The lowered programs.
+        data: Labelled texts; None takes the built-in sample and compares labels with the float network.
+        recipe: The gates.
+        listener: Told of progress.
+
+    Raises:
+        GateError: A program answers too differently; the message has the figures.
+        EngineError: An engine cannot run its program here.
+    """
+    reference = _reference(given, model, text, data, listener)
+    encoder = TextEncoder(model.tokenizer.json, text)
+    untruncated = load_tokenizer(model.tokenizer.json)
+    chosen = golden_texts(lambda item: len(untruncated.encode(item).ids), text.buckets)
+    golden = [GoldenText(item, tuple(encoder.ids(item)), {}) for item in chosen]
+    reports = []
+    for lowered in programs:
+        program = lowered.program
+        listener.stage(f"Verifying {program.engine} on {len(reference.texts)} texts")
+        engine = engine_class(program.engine).load(program, lowered.data, default_threads())
+        with Classifier(Manifest("", model.labels, ()), engine, encoder) as classifier:
+            rows = []
+            for ids in reference.ids:
+                rows.append(classifier.logits(ids))
+                listener.progress(len(rows), len(reference.ids))
+            for item in golden:
+                item.logits[program.file] = tuple(float(value) for value in classifier.logits(item.ids))
+        reports.append(_report(program.engine, np.stack(rows), reference, len(model.labels)))
+    for report in reports:
+        _apply_gates(report, recipe)
+    return Verified(model, text, tuple(programs), tuple(reports), Golden(tuple(golden)))
+
+
+def write_bundle(path: str | Path, verified: Verified, history: Sequence[HistoryStep]) -> Path:
+    """Packs what was verified, and nothing else, into one file.
+
+    Args:
+        path: Where it goes; an existing file is replaced.
+        verified: What :func:`verify` returned.
+        history: The stages that made it.
+
+    Raises:
+        FileError: The place cannot be written; nothing is left behind.
+    """
+    manifest = Manifest(
+        name=Path(path).stem,
+        labels=verified.model.labels,
+        models=(ModelEntry("main", verified.text, GOLDEN, tuple(lowered.program for lowered in verified.programs)),),
+        history=tuple(history),
+        verify=verified.reports,
+    )
+    contents = {
+        verified.text.tokenizer: verified.model.tokenizer.json,
+        GOLDEN: jsonio.to_bytes(verified.golden),
+        **{lowered.program.file: lowered.data for lowered in verified.programs},
+    }
+    return write_bundle_file(path, manifest, contents)
+
+
+def _reference(
+    given: TextModel, model: TextModel, text: TextSpec, data: LabelledText | None, listener: Listener
+) -> _Reference:
+    texts: Sequence[str] = sample_texts() if data is None else data.texts
+    labels = None if data is None else data.labels
+    tokenizer = load_tokenizer(given.tokenizer.json)
+    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch([well_formed(item) for item in texts])]
+    accuracy_original = None
+    if labels is not None:
+        listener.stage(f"Running the original on {len(texts)} texts")
+        original = Original(given)
+        if original.max_length is not None:
+            tokenizer.enable_truncation(original.max_length)
+        whole = [encoding.ids for encoding in tokenizer.encode_batch([well_formed(item) for item in texts])]
+        answers = original.logits(whole, listener.progress).argmax(axis=1)
+        accuracy_original = float((answers == np.asarray(labels)).mean())
+    listener.stage(f"Running the float network on {len(texts)} texts")
+    ids = TextEncoder(model.tokenizer.json, text).ids_of(texts)
+    float_logits = run_batches(
+        ids, model.network(), listener.progress, pad_id=text.special_ids["pad"], min_length=text.min_length
+    )
+    truncated = sum(length > text.max_length for length in lengths) / len(texts)
+    return _Reference(texts, labels, ids, float_logits, accuracy_original, truncated)
+
+
+def _report(engine: str, logits: NDArray[np.float32], reference: _Reference, classes: int) -> Verification:
+    answers, expected = logits.argmax(axis=1), reference.float_logits.argmax(axis=1)
+    accuracy = accuracy_float = f1 = None
+    if reference.labels is not None:
+        metrics = measure(reference.labels, answers.tolist(), classes)
+        accuracy, f1 = metrics.accuracy, metrics.f1
+        accuracy_float = float((expected == np.asarray(reference.labels)).mean())
+    difference = float(np.abs(logits - reference.float_logits).max())
+    return Verification(
+        engine=engine,
+        role="main",
+        examples=len(reference.texts),
+        agreement=float((answers == expected).mean()),
+        max_abs_logit_diff=difference if np.isfinite(difference) else float(np.finfo(np.float32).max),
+        accuracy=accuracy,
+        accuracy_float=accuracy_float,
+        accuracy_original=reference.accuracy_original,
+        f1=f1,
+        truncated=reference.truncated,
+    )
+
+
+def _apply_gates(report: Verification, recipe: Recipe) -> None:
+    if report.accuracy is None or report.accuracy_float is None or report.accuracy_original is None:
+        if report.agreement < MIN_AGREEMENT:
+            raise GateError(
+                f"{report.engine} agrees with the float network on {report.agreement:.1%} of {report.examples} built-in "
+                f"texts, and {MIN_AGREEMENT:.0%} are needed; nothing was written: give labelled texts with --eval, or "
+                "another --quantize scheme"
+            )
+        return
+    figures = (
+        f"accuracy {report.accuracy:.2%}, float {report.accuracy_float:.2%}, original {report.accuracy_original:.2%} "
+        f"on {report.examples} texts, {report.truncated:.1%} of them cut"
+    )
+    if report.accuracy_float - report.accuracy > recipe.max_drop:
+        raise GateError(
+            f"lowering to {report.engine} costs more than --max-drop {recipe.max_drop:.2%} ({figures}); nothing was written: "
+            "try another --quantize scheme, or allow more"
+        )
+    if report.accuracy_original - report.accuracy > recipe.max_total_drop:
+        raise GateError(
+            f"the bundle would lose more than --max-total-drop {recipe.max_total_drop:.2%} ({figures}); nothing was "
+            "written: raise --max-length if many texts are cut, or allow more"
+        )
