@@ -1,0 +1,54 @@
+"""Makes a fine-tuned sentiment classifier run well on a phone or an edge board.
+
+>>> import edgekit
+>>> made = edgekit.convert("model.pt", eval_data="dev.tsv")  # doctest: +SKIP
+>>> classify = edgekit.load(made.bundle)  # doctest: +SKIP
+
+Importing this package imports neither torch nor transformers; what needs them imports them when it is called.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from edgekit.evaluation import Evaluation, evaluate
+from edgekit_runtime import Classifier, EdgekitError, Prediction, __version__, load
+
+if TYPE_CHECKING:
+    from edgekit_converters.checkpoint import ReadOptions
+    from edgekit_converters.pipeline import Conversion, convert
+    from edgekit_converters.recipe import Recipe
+    from edgekit_converters.training.finetune import FinetuneSettings, finetune
+
+__all__ = [
+    "Classifier",
+    "Conversion",
+    "EdgekitError",
+    "Evaluation",
+    "FinetuneSettings",
+    "Prediction",
+    "ReadOptions",
+    "Recipe",
+    "__version__",
+    "convert",
+    "evaluate",
+    "finetune",
+    "load",
+]
+
+_NEED_TORCH = {
+    "Conversion": "edgekit_converters.pipeline",
+    "FinetuneSettings": "edgekit_converters.training.finetune",
+    "ReadOptions": "edgekit_converters.checkpoint",
+    "Recipe": "edgekit_converters.recipe",
+    "convert": "edgekit_converters.pipeline",
+    "finetune": "edgekit_converters.training.finetune",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_TORCH:
+        raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+    from edgekit_runtime.errors import require
+
+    require("torch", extra="convert", purpose=f"edgekit.{name}")
+    return getattr(importlib.import_module(_NEED_TORCH[name]), name)

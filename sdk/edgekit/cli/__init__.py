@@ -1,0 +1,99 @@
+"""The command line: one file a command. Each parses, calls the API and prints."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from edgekit.cli import convert, demo, evaluate, finetune, inspect, predict, verify
+from edgekit_runtime import __version__
+from edgekit_runtime.errors import EdgekitError
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+_DEBUG = "EDGEKIT_DEBUG"
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The one place where an error becomes a message and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: object, **kwargs: object) -> None:
+        try:
+            command(*args, **kwargs)
+        except EdgekitError as error:
+            if os.environ.get(_DEBUG):
+                traceback.print_exc()
+            sys.stderr.write(f"edgekit: error: {' '.join(str(error).split())}\n")
+            sys.exit(EXIT_ERROR)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nedgekit: interrupted; nothing half-written was left behind\n")
+            sys.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:  # the reader of our output has seen enough, as with | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    return run
+
+
+app = typer.Typer(
+    name="edgekit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, module in {
+    "convert": convert,
+    "predict": predict,
+    "eval": evaluate,
+    "inspect": inspect,
+    "verify": verify,
+    "finetune": finetune,
+    "demo": demo,
+}.items():
+    app.command(name)(_guarded(module.command))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"edgekit {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def edgekit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
+    r"""Make a fine-tuned sentiment classifier run well on a phone or an edge board.
+
+    \b
+    Example:
+      $ edgekit convert model.pt --eval dev.tsv
+      $ edgekit predict model.edgekit "what a film"
+    """
+    if debug:
+        os.environ[_DEBUG] = "1"
+    else:  # torch remarks on torchao's enums, which is no business of the user's
+        logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+
+
+def main() -> None:
+    """Runs the command line; what the ``edgekit`` script calls."""
+    arguments = sys.argv[1:]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if "--debug" in arguments[:end]:
+        arguments.remove("--debug")
+        arguments.insert(0, "--debug")
+    app(arguments, prog_name="edgekit")

@@ -1,0 +1,44 @@
+"""``edgekit inspect``."""
+
+from __future__ import annotations
+
+from edgekit.cli.options import BundlePath, Json
+from edgekit.cli.terminal import megabytes, percent, print_json, print_result
+from edgekit_runtime import open_bundle
+
+
+def command(bundle: BundlePath, json: Json = False) -> None:
+    r"""Show what a bundle holds, how it was made and how it was verified. Runs no model.
+
+    \b
+    Example:
+      $ edgekit inspect model.edgekit
+      $ edgekit inspect model.edgekit --json
+    """
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    if json:
+        print_json(manifest)
+        return
+    print_result(f"{manifest.name}  labels: {', '.join(manifest.labels)}")
+    for model in manifest.models:
+        text = model.text
+        print_result(
+            f"{model.role}  {text.kind}, {'lower case' if text.lower_case else 'case kept'}, up to {text.max_length} tokens, "
+            f"buckets {', '.join(map(str, text.buckets))}"
+        )
+        for program in model.programs:
+            size = megabytes(manifest.files[program.file].bytes)
+            print_result(f"  {program.engine}  {program.scheme}  {program.file}  {size}  needs {program.min_engine}")
+    for report in manifest.verify:
+        print_result(
+            f"verified  {report.engine} on {report.examples} texts: agreement {percent(report.agreement)}, "
+            f"accuracy {percent(report.accuracy)} (float {percent(report.accuracy_float)}, "
+            f"original {percent(report.accuracy_original)}), {percent(report.truncated)} cut"
+        )
+    for step in manifest.history:
+        tools = ", ".join(f"{name} {version}" for name, version in step.tools.items())
+        settings = ", ".join(f"{name}={value}" for name, value in step.settings.items() if value is not None)
+        print_result(f"history  {step.stage}: {settings}{f'  [{tools}]' if tools else ''}")
+    for name, entry in manifest.files.items():
+        print_result(f"file  {name}  {entry.bytes} bytes  sha256 {entry.sha256}")

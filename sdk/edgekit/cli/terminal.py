@@ -1,0 +1,111 @@
+"""What the commands share: results on stdout, everything for the eye on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from edgekit_runtime import jsonio
+
+
+class Terminal:
+    """Prints on stderr: stages with a bar where stderr is a terminal, plain lines elsewhere. A Listener.
+
+    It writes to a descriptor of its own, so that silencing what native tools print does not silence it.
+    """
+
+    def __init__(self) -> None:
+        self._stream: IO[str] = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+        self.console = Console(file=self._stream, highlight=False, soft_wrap=not self._stream.isatty())
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def __enter__(self) -> Terminal:
+        if self.console.is_terminal:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._stream.close()
+
+    def stage(self, title: str) -> None:
+        """Begins a stage: a new bar, or a line."""
+        if self._bar is None:
+            self.console.print(f"{title} …", markup=False)
+            return
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(title, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+    def say(self, message: str) -> None:
+        """Prints a remark that stays."""
+        self.console.print(f"note: {message}", markup=False)
+
+    def print(self, message: str = "") -> None:
+        """Prints a line for the eye."""
+        self.console.print(message, markup=False)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Prints a table, the first column to the left and the others to the right."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Prints a dataclass or plain values as JSON on stdout."""
+    sys.stdout.write(json.dumps(jsonio.encode(value), ensure_ascii=False, indent=None if one_line else 1) + "\n")
+    sys.stdout.flush()
+
+
+def print_result(line: str) -> None:
+    """Prints a line of results on stdout at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def megabytes(size: int) -> str:
+    """A size in MB, 10^6 bytes."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def percent(share: float | None) -> str:
+    """A share as per cent, or a dash."""
+    return "–" if share is None else f"{share:.2%}"
+
+
+@contextmanager
+def native_output_hidden() -> Iterator[None]:
+    """Keeps what native libraries write to stderr from the user, such as LiteRT's line on its delegate."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as sink:
+        os.dup2(sink.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

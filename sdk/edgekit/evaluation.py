@@ -1,0 +1,62 @@
+"""How well a bundle classifies labelled text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit_converters.data import read_labelled
+from edgekit_converters.metrics import measure
+from edgekit_runtime.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``edgekit eval --json`` prints; averages are macro averages, rows of the confusion matrix true labels."""
+
+    examples: int
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    confusion: tuple[tuple[int, ...], ...]
+    engine: str
+
+
+def evaluate(
+    classifier: Classifier,
+    data: str | Path,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Classifies labelled texts and compares.
+
+    Args:
+        classifier: An open bundle.
+        data: A csv or tsv file.
+        text_column: Name, or number from 1, of the column with the text; found by name unless given.
+        label_column: The same for the label.
+        progress: Told how many of how many texts are done.
+
+    Raises:
+        FileError, DataError: The file is missing or no labelled text.
+    """
+    labelled = read_labelled(data, classifier.labels, text_column=text_column, label_column=label_column)
+    predicted = []
+    for text in labelled.texts:
+        predicted.append(classifier.labels.index(classifier(text).label))
+        if progress is not None:
+            progress(len(predicted), len(labelled.texts))
+    metrics = measure(labelled.labels, predicted, len(classifier.labels))
+    return Evaluation(
+        metrics.examples,
+        metrics.accuracy,
+        metrics.precision,
+        metrics.recall,
+        metrics.f1,
+        metrics.confusion,
+        classifier.engine.name,
+    )
