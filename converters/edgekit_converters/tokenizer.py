@@ -113,7 +113,8 @@ def check_fits(tokenizer: TokenizerFile, rows: int, source: str, say: Callable[[
 def _from_vocabulary(path: Path, data: bytes, say: Callable[[str], None]) -> bytes:
     """BERT's tokenizer around a vocab.txt: one piece a line, the line number is the id."""
     try:
-        pieces = data.decode("utf-8-sig").splitlines()
+        # some pieces are Unicode line separators, so only the line feed ends a line
+        pieces = [piece.removesuffix("\r") for piece in data.decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise TokenizerError(f"{path} is neither a tokenizer.json nor a vocab.txt in UTF-8 ({error.reason})") from error
     while pieces and not pieces[-1]:

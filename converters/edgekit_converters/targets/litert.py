@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, ClassVar
@@ -106,6 +107,8 @@ def _tools_kept_quiet() -> Iterator[Any]:
         printed = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w", buffering=1))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(printed))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
         yield log
 
 
