@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -93,10 +94,9 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     if "bert.embeddings.word_embeddings.weight" in raw.weights:
         config: BertConfig | CnnConfig
         config, weights = read_bert(raw, options.heads, say)
-        if options.pad_to is not None:
-            raise OptionError("--pad-to is for CNNs: a BERT masks its padding, so that it never counts")
     else:
         config, weights = read_cnn(raw)
+    _check_options(config, options)
     rows = config.vocab_size
     tokenizer_path = find_tokenizer(options.tokenizer, raw.folder)
     tokenizer = read_tokenizer(tokenizer_path, say)
@@ -129,6 +129,16 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
     with replacing(path) as file:
         torch.save(content, file)
     return path
+
+
+def _check_options(config: BertConfig | CnnConfig, options: ReadOptions) -> None:
+    """Refuses what the architecture would ignore."""
+    if isinstance(config, BertConfig) and options.pad_to is not None:
+        raise OptionError("--pad-to is for CNNs: a BERT masks its padding, so that it never counts")
+    if isinstance(config, CnnConfig) and options.heads is not None:
+        raise OptionError("--heads is for BERTs: a CNN has no attention; drop it")
+    if options.pad_to is not None and options.pad_to < 1:
+        raise OptionError(f"--pad-to must be 1 or more, not {options.pad_to}")
 
 
 def _plain(config: BertConfig | CnnConfig) -> dict[str, Any]:
@@ -187,16 +197,17 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _load_torch(path: Path) -> dict[str, Any]:
-    if zipfile.is_zipfile(path):
-        names = zipfile.ZipFile(path).namelist()
-        if "manifest.json" in names:
-            raise CheckpointError(f"{path} is already a bundle; give the checkpoint that it was made from")
-        if any(name.endswith("/constants.pkl") for name in names):
-            raise UntrustedCheckpointError(
-                f"{path} is a TorchScript archive, which carries code; save model.state_dict() instead"
-            )
+    names = _archive_names(path)
+    if "manifest.json" in names:
+        raise CheckpointError(f"{path} is already a bundle; give the checkpoint that it was made from")
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise UntrustedCheckpointError(
+            f"{path} is a TorchScript archive, which carries code; save model.state_dict() instead"
+        )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
+            warnings.simplefilter("ignore")  # torch remarks on the pickle protocol before it refuses the file
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         holds = f" ({found.group(1)})" if found else ""
@@ -204,7 +215,7 @@ def _load_torch(path: Path) -> dict[str, Any]:
             f"{path} holds pickled Python objects{holds}, not only tensors, and reading them would run code from the "
             "file: it was not read; save model.state_dict() instead of the model"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AssertionError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes make torch raise whatever comes up, OSError and IndexError too
         reason = str(error).strip().splitlines()
         raise CheckpointError(
             f"{path} is damaged or was cut short ({reason[0][:100] if reason else type(error).__name__}); copy it again"
@@ -212,6 +223,15 @@ def _load_torch(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
     return content
+
+
+def _archive_names(path: Path) -> list[str]:
+    """Entries of a zip archive; none if it is no archive, or a damaged one, of which torch.load says more."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error):
+        return []
 
 
 def _state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
@@ -292,13 +312,14 @@ def _from_own_format(
         raise CheckpointError(
             f"{path} holds a {content.get('architecture')!r}, which this edgekit does not know: upgrade it"
         )
-    if options.heads is not None and options.heads != content.get("config", {}).get("heads"):
-        raise OptionError(f"--heads {options.heads} contradicts {path}, which knows its heads; drop it")
     try:
         config: BertConfig | CnnConfig = jsonio.decode(sizes, content.get("config"), f"{path}: config")
         history = jsonio.decode(_History, {"steps": content.get("history", [])}, str(path)).steps
     except BundleError as error:
         raise CheckpointError(str(error)) from error
+    _check_options(config, options)
+    if isinstance(config, BertConfig) and options.heads not in (None, config.heads):
+        raise OptionError(f"--heads {options.heads} contradicts {path}, which says {config.heads}; drop it")
     weights = _state_dict(path, content.get("weights", {}))
     raw = RawCheckpoint(path, path.parent, weights, {}, "")
     shapes = bert_shapes(config) if isinstance(config, BertConfig) else cnn_shapes(config)

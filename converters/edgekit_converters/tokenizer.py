@@ -126,12 +126,17 @@ def _from_vocabulary(path: Path, data: bytes, say: Callable[[str], None]) -> byt
         )
     if len(vocabulary) != len(pieces):
         raise TokenizerError(f"{path} names {len(pieces) - len(vocabulary)} pieces twice; it is damaged")
-    lower_case = _stated_lower_case(path.parent)
+    stated = _stated_settings(path.parent)
+    lower_case = stated.get("do_lower_case")
     if lower_case is None:
         lower_case = not any(piece.isascii() and piece != piece.lower() and piece[0] != "[" for piece in pieces)
         say(f"{path.name} is taken for {'uncased' if lower_case else 'cased'}, judging by its pieces")
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower_case)
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=lower_case,
+        strip_accents=stated.get("strip_accents"),
+        handle_chinese_chars=stated.get("tokenize_chinese_chars", True),
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     present = [token for tokens in SPECIAL_TOKENS.values() for token in tokens if token in vocabulary]
@@ -147,13 +152,15 @@ def _bert_template(ids: dict[str, int]) -> processors.TemplateProcessing:
     )
 
 
-def _stated_lower_case(folder: Path) -> bool | None:
+def _stated_settings(folder: Path) -> dict[str, bool]:
+    """The switches of a tokenizer_config.json beside a vocab.txt."""
     try:
         settings = json.loads((folder / "tokenizer_config.json").read_bytes())
     except (OSError, ValueError):
-        return None
-    stated = settings.get("do_lower_case") if isinstance(settings, dict) else None
-    return stated if isinstance(stated, bool) else None
+        return {}
+    return (
+        {key: value for key, value in settings.items() if isinstance(value, bool)} if isinstance(settings, dict) else {}
+    )
 
 
 def _lowers_case(tokenizer: Tokenizer) -> bool:

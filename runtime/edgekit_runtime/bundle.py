@@ -110,15 +110,16 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
             raise BundleError(f"{path} is no edgekit bundle, or was cut short ({error})") from error
         sizes = _check_entries(path, entries)
-        offsets = {entry.filename: _data_offset(path, file, entry) for entry in entries}
-        _check_layout(path, offsets, sizes, os.fstat(file.fileno()).st_size)
+        file_bytes = os.fstat(file.fileno()).st_size
+        offsets = {entry.orig_filename: _data_offset(path, file, file_bytes, entry) for entry in entries}
+        _check_layout(path, offsets, sizes, file_bytes)
         if MANIFEST not in offsets:
             raise BundleIntegrityError(f"{path} has no {MANIFEST}: it is no edgekit bundle, or a damaged one")
         if sizes[MANIFEST] > MAX_MANIFEST_BYTES:
             raise BundleError(f"{MANIFEST} in {path} claims {sizes[MANIFEST]} bytes; no bundle needs that")
         file.seek(offsets[MANIFEST])
         data = file.read(sizes[MANIFEST])
-        crc = next(entry.CRC for entry in entries if entry.filename == MANIFEST)
+        crc = next(entry.CRC for entry in entries if entry.orig_filename == MANIFEST)
         if zlib.crc32(data) != crc:
             raise BundleIntegrityError(f"{MANIFEST} in {path} differs from its checksum: the file is damaged")
     manifest = Manifest.from_bytes(data)
@@ -222,15 +223,16 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> dict[str, int]
     return sizes
 
 
-def _data_offset(path: Path, file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+def _data_offset(path: Path, file: IO[bytes], file_bytes: int, entry: zipfile.ZipInfo) -> int:
     """Reads the local header, whose extra field may differ in length from the central one."""
-    file.seek(entry.header_offset)
+    name = entry.orig_filename
+    file.seek(min(entry.header_offset, file_bytes))
     header = file.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
-        raise BundleError(f"{entry.filename} is not where the directory of {path} says; the file is damaged")
+        raise BundleError(f"{name} is not where the directory of {path} says; the file is damaged")
     name_bytes, extra_bytes = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
-    if file.read(name_bytes) != entry.filename.encode():
-        raise BundleError(f"{entry.filename} has another name inside {path}; the file is damaged")
+    if file.read(name_bytes) != name.encode():
+        raise BundleError(f"{name} has another name inside {path}; the file is damaged")
     return entry.header_offset + 30 + name_bytes + extra_bytes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -68,6 +69,7 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
         return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in data.items()}
     if hint is float:
         _expect(isinstance(data, int | float) and not isinstance(data, bool), where, "a number", data)
+        _expect(isinstance(data, float) or abs(data) <= sys.float_info.max, where, "a number in range", data)
         return float(data)
     if hint is int:
         _expect(isinstance(data, int) and not isinstance(data, bool), where, "a whole number", data)

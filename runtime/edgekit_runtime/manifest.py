@@ -12,6 +12,8 @@ from edgekit_runtime.errors import BundleError, BundleVersionError
 SCHEMA_VERSION = 1
 """Raised when a reader of the former version would answer wrongly."""
 
+_INT32_MAX = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -201,6 +203,13 @@ def _check(manifest: Manifest) -> None:
             raise BundleError("manifest.json: min_length must lie between 1 and max_length")
         if "pad" not in model.text.special_ids:
             raise BundleError("manifest.json: special_ids has no 'pad'")
+        if not all(0 <= number <= _INT32_MAX for number in (*model.text.special_ids.values(), *buckets)):
+            raise BundleError("manifest.json: buckets and special_ids must be 32-bit integers from 0")
+        for output in (output for program in model.programs for output in program.outputs if output.role == "logits"):
+            if output.shape[-1:] != (len(manifest.labels),):
+                raise BundleError(
+                    f"manifest.json names {len(manifest.labels)} labels, and logits of shape {list(output.shape)}"
+                )
         named = {model.text.tokenizer, model.golden, *(program.file for program in model.programs)}
         if missing := sorted(named - manifest.files.keys()):
             raise BundleError(f"manifest.json names {', '.join(missing)}, but not under 'files'")

@@ -52,10 +52,15 @@ class TextEncoder:
 
         Returns:
             ids (1, L) int32 and mask (1, L) float32, 1 where the text is and 0 where the padding is.
+
+        Raises:
+            BundleError: None of the lengths holds the ids.
         """
         count = len(ids)
         counted = max(count, self.spec.min_length)
-        length = counted if lengths is None else next(length for length in lengths if length >= counted)
+        length = counted if lengths is None else next((length for length in lengths if length >= counted), 0)
+        if length < counted:
+            raise BundleError(f"a text of {counted} tokens fits none of the lengths {lengths}; convert the model anew")
         padded = np.full((1, length), self._pad_id, dtype=np.int32)
         padded[0, :count] = ids
         mask = np.zeros((1, length), dtype=np.float32)

@@ -87,7 +87,7 @@ def run_demo(out: Path, *, quick: bool, listener: Listener) -> Demo:
     if quick:
         settings = FinetuneSettings(arch="cnn", epochs=6)
     else:
-        settings = FinetuneSettings(base=pretrained_bert(), epochs=1, batch_size=16, max_length=64)
+        settings = FinetuneSettings(base=pretrained_bert(), epochs=1, learning_rate=1e-4, max_length=64)
     tuned = finetune(train, out / "model.pt", settings, listener=listener)
     made = {
         scheme: convert(

@@ -68,8 +68,13 @@ class FinetuneSettings:
             raise OptionError("fine-tuning a BERT needs a pretrained one: give its Hugging Face folder by --base")
         if self.arch == "cnn" and self.base is not None:
             raise OptionError("--base is for BERTs; a CNN is trained from nothing: drop it, or use --arch bert")
-        for option, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
-            if value < 1:
+        for option, value in (
+            ("--epochs", self.epochs),
+            ("--batch-size", self.batch_size),
+            ("--max-length", self.max_length),
+            ("--limit", self.limit),
+        ):
+            if value is not None and value < 1:
                 raise OptionError(f"{option} must be 1 or more, not {value}")
         if not 0.0 < self.held_out < 1.0:
             raise OptionError(f"the held-out share lies between 0 and 1, not at {self.held_out}")
@@ -331,6 +336,7 @@ def _train(
             lr_scheduler_type="linear",
             warmup_steps=max(1, settings.epochs * len(train) // settings.batch_size // 10),
             weight_decay=0.01,
+            train_sampling_strategy="group_by_length",
             eval_strategy="epoch",
             save_strategy="no",
             logging_strategy="no",

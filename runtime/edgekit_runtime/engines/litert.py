@@ -50,6 +50,10 @@ class LiteRtEngine:
             }
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"LiteRT refuses {program.file}: {error}") from error
+        if missing := {"ids", "mask", "logits"} - {spec.role for spec in (*program.inputs, *program.outputs)}:
+            raise EngineError(
+                f"the manifest names no {', '.join(sorted(missing))} of {program.file}; convert the model anew"
+            )
         if not runners:
             raise EngineError(f"{program.file} has no signature {SIGNATURE_PREFIX}N; convert the model anew")
         return cls(runners, program, threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import sys
@@ -13,13 +14,12 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import convert, demo, evaluate, finetune, inspect, predict, verify
+from edgekit.cli.terminal import DEBUG
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
-
-_DEBUG = "EDGEKIT_DEBUG"
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,7 +30,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except EdgekitError as error:
-            if os.environ.get(_DEBUG):
+            if os.environ.get(DEBUG):
                 traceback.print_exc()
             sys.stderr.write(f"edgekit: error: {' '.join(str(error).split())}\n")
             sys.exit(EXIT_ERROR)
@@ -39,6 +39,12 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:  # the reader of our output has seen enough, as with | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        except OSError as error:
+            if os.environ.get(DEBUG):
+                traceback.print_exc()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in its buffer can go nowhere
+            sys.stderr.write(f"edgekit: error: the system says: {error.strerror or error}; --debug shows where\n")
+            sys.exit(EXIT_ERROR)
 
     return run
 
@@ -84,13 +90,15 @@ def edgekit(
       $ edgekit predict model.edgekit "what a film"
     """
     if debug:
-        os.environ[_DEBUG] = "1"
+        os.environ[DEBUG] = "1"
     else:  # torch remarks on torchao's enums, which is no business of the user's
         logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 def main() -> None:
     """Runs the command line; what the ``edgekit`` script calls."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 still gets its answers
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     if "--debug" in arguments[:end]:

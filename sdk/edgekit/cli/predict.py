@@ -13,6 +13,7 @@ import typer
 from edgekit.cli.options import BundlePath, EngineName, Json, Threads
 from edgekit.cli.terminal import native_output_hidden, print_json, print_result
 from edgekit_runtime import load
+from edgekit_runtime.text import well_formed
 
 
 def command(
@@ -32,7 +33,7 @@ def command(
     with native_output_hidden():
         classify = load(bundle, engine=engine, threads=threads)
     with classify:
-        for text in _lines() if texts == ["-"] else texts:
+        for text in _lines() if texts == ["-"] else map(well_formed, texts):
             prediction = classify(text)
             if json:
                 print_json({"text": text, **asdict(prediction)}, one_line=True)

@@ -16,6 +16,9 @@ from rich.table import Table
 
 from edgekit_runtime import jsonio
 
+DEBUG = "EDGEKIT_DEBUG"
+"""Set by --debug: tracebacks, and what native libraries print."""
+
 
 class Terminal:
     """Prints on stderr: stages with a bar where stderr is a terminal, plain lines elsewhere. A Listener.
@@ -26,10 +29,12 @@ class Terminal:
     def __init__(self) -> None:
         self._stream: IO[str] = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
         self.console = Console(file=self._stream, highlight=False, soft_wrap=not self._stream.isatty())
+        self._hidden = native_output_hidden()
         self._bar: Progress | None = None
         self._task: Any = None
 
     def __enter__(self) -> Terminal:
+        self._hidden.__enter__()
         if self.console.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             self._bar = Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True)
@@ -42,6 +47,7 @@ class Terminal:
         if self._bar is not None:
             self._bar.stop()
         self._stream.close()
+        self._hidden.__exit__(kind, error, trace)
 
     def stage(self, title: str) -> None:
         """Begins a stage: a new bar, or a line."""
@@ -99,13 +105,21 @@ def percent(share: float | None) -> str:
 
 @contextmanager
 def native_output_hidden() -> Iterator[None]:
-    """Keeps what native libraries write to stderr from the user, such as LiteRT's line on its delegate."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as sink:
-        os.dup2(sink.fileno(), 2)
-    try:
+    """Keeps what native libraries write to stderr from the user, such as LiteRT's line on its delegate.
+
+    What Python writes there still comes through; with --debug everything does.
+    """
+    if os.environ.get(DEBUG):
         yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        return
+    sys.stderr.flush()
+    saved, python_stderr = os.dup(2), sys.stderr
+    with open(os.devnull, "wb") as sink, os.fdopen(os.dup(2), "w", buffering=1, errors="replace") as stream:
+        os.dup2(sink.fileno(), 2)
+        sys.stderr = stream
+        try:
+            yield
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(saved, 2)
+            os.close(saved)

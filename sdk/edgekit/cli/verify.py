@@ -20,7 +20,7 @@ def command(bundle: BundlePath, json: Json = False) -> None:
     opened.check()
     results: list[dict[str, object]] = []
     for program in opened.manifest.main.programs:
-        reason = engine_class(program.engine).unavailable()
+        reason = _unavailable(program.engine)
         if reason is None:
             with native_output_hidden():
                 load(bundle, engine=program.engine).close()
@@ -34,3 +34,11 @@ def command(bundle: BundlePath, json: Json = False) -> None:
     for result in results:
         state = "answers its golden texts rightly" if result["golden"] else f"not run: {result['reason']}"
         print_result(f"{result['engine']}  {result['file']}  {state}")
+
+
+def _unavailable(engine: str) -> str | None:
+    """Why an engine cannot run here, also one that this edgekit does not know; None if it can."""
+    try:
+        return engine_class(engine).unavailable()
+    except EngineUnavailableError as error:
+        return str(error)
