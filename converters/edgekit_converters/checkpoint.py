@@ -127,7 +127,10 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
         "history": jsonio.encode(model.history),
     }
     with replacing(path) as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # how torch says that a write failed
+            raise FileError(f"cannot write {path}: {error}; nothing was left behind") from error
     return path
 
 

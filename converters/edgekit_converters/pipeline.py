@@ -12,8 +12,7 @@ from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets import find_target
 from edgekit_converters.verify import verify, write_bundle
-from edgekit_runtime.bundle import SUFFIX
-from edgekit_runtime.errors import FileError
+from edgekit_runtime.bundle import SUFFIX, writable_file
 from edgekit_runtime.manifest import HistoryStep, Verification
 
 
@@ -125,9 +124,4 @@ def _checked_out(path: Path, out: str | Path | None) -> Path:
     """Where the bundle goes, refused now rather than after the work if it cannot be written."""
     if out is None:
         out = path.resolve().parent / ((path.resolve().name if path.is_dir() else path.stem) + SUFFIX)
-    out = Path(out)
-    if out.is_dir():
-        raise FileError(f"{out} is a folder; give the name of a file, such as {out / 'model'}{SUFFIX}")
-    if not out.parent.is_dir():
-        raise FileError(f"there is no folder {out.parent}; make it, or choose another --out")
-    return out
+    return writable_file(Path(out))

@@ -131,11 +131,21 @@ def _from_vocabulary(path: Path, data: bytes, say: Callable[[str], None]) -> byt
     if lower_case is None:
         lower_case = not any(piece.isascii() and piece != piece.lower() and piece[0] != "[" for piece in pieces)
         say(f"{path.name} is taken for {'uncased' if lower_case else 'cased'}, judging by its pieces")
+    return bert_tokenizer(
+        vocabulary,
+        lower_case=lower_case,
+        strip_accents=stated.get("strip_accents"),
+        split_chinese=stated.get("tokenize_chinese_chars", True),
+    )
+
+
+def bert_tokenizer(
+    vocabulary: dict[str, int], *, lower_case: bool, strip_accents: bool | None = None, split_chinese: bool = True
+) -> bytes:
+    """The ``tokenizer.json`` of BERT's tokenizer with a vocabulary; accents are stripped with the case by default."""
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=lower_case,
-        strip_accents=stated.get("strip_accents"),
-        handle_chinese_chars=stated.get("tokenize_chinese_chars", True),
+        lowercase=lower_case, strip_accents=strip_accents, handle_chinese_chars=split_chinese
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
@@ -143,7 +153,8 @@ def _from_vocabulary(path: Path, data: bytes, say: Callable[[str], None]) -> byt
     tokenizer.add_special_tokens([*present, *(["[MASK]"] if "[MASK]" in vocabulary else [])])
     if "[CLS]" in vocabulary and "[SEP]" in vocabulary:
         tokenizer.post_processor = _bert_template({"cls": vocabulary["[CLS]"], "sep": vocabulary["[SEP]"]})
-    return tokenizer.to_str().encode()
+    data: bytes = tokenizer.to_str().encode()
+    return data
 
 
 def _bert_template(ids: dict[str, int]) -> processors.TemplateProcessing:

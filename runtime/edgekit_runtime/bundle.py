@@ -161,6 +161,21 @@ def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents
     return path
 
 
+def writable_file(path: Path) -> Path:
+    """The path, if a file can be written there; asked before long work rather than after it.
+
+    Raises:
+        FileError: It is a folder, its folder is missing, or that folder cannot be written to.
+    """
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise FileError(f"there is no folder {path.parent}; make it, or choose another --out")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(f"cannot write to {path.parent}; choose another --out")
+    return path
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file beside ``path`` for writing; when the block ends well it takes the place of ``path``.

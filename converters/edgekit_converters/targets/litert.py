@@ -95,7 +95,10 @@ def _quantize(model: bytes, *, per_channel: bool) -> bytes:
 
 @contextlib.contextmanager
 def _tools_kept_quiet() -> Iterator[Any]:
-    """Sends what the tools print, from Python and from C++, to a temporary file, which is given."""
+    """Sends what the tools print, from Python and from C++, to a temporary file, which is given.
+
+    ``sys.stderr`` itself stays: a library that sets up its logging meanwhile would keep a stream that is closed later.
+    """
     with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -106,7 +109,6 @@ def _tools_kept_quiet() -> Iterator[Any]:
             os.dup2(log.fileno(), descriptor)
         printed = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w", buffering=1))
         stack.enter_context(contextlib.redirect_stdout(printed))
-        stack.enter_context(contextlib.redirect_stderr(printed))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield log

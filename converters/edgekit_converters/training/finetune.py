@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,7 +20,8 @@ from edgekit_converters.model import TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import Cnn, CnnConfig
 from edgekit_converters.progress import Listener, LogListener
-from edgekit_converters.tokenizer import check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
+from edgekit_converters.tokenizer import bert_tokenizer, check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
+from edgekit_runtime.bundle import writable_file
 from edgekit_runtime.errors import CheckpointError, DataError, FileError, OptionError, require
 from edgekit_runtime.manifest import HistoryStep
 from edgekit_runtime.text import load_tokenizer, well_formed
@@ -121,8 +122,7 @@ def finetune(
         EdgekitError: Something is wrong with the input; nothing was written.
     """
     listener, out = listener or LogListener(), Path(out)
-    if not out.parent.is_dir() or out.is_dir():
-        raise FileError(f"{out} cannot be written: its folder must exist, and it must be no folder itself")
+    writable_file(out)
     transformers = require("transformers", extra="train", purpose="fine-tuning")
     require("accelerate", extra="train", purpose="fine-tuning")
     listener.stage(f"Reading {data}")
@@ -220,8 +220,9 @@ def _bert_learner(
         module = transformers.BertForSequenceClassification.from_pretrained(
             base, num_labels=len(labels), local_files_only=True, ignore_mismatched_sizes=True, dtype=torch.float32
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{base} cannot be read as a BERT ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # transformers passes on whatever the reader of the weights raises
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{base} cannot be read as a BERT ({reason[0]})") from error
     sizes = module.config
     if sizes.model_type != "bert":
         raise CheckpointError(f"{base} is a {sizes.model_type}; only BERTs can be fine-tuned here")
@@ -292,17 +293,22 @@ def _cnn_learner(
 
 
 def train_wordpiece(texts: Sequence[str], size: int, listener: Listener) -> TokenizerFile:
-    """Learns an uncased WordPiece vocabulary of at most ``size`` pieces; Chinese is split by character."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    tokenizer.train_from_iterator([well_formed(text) for text in texts], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    """Learns an uncased WordPiece vocabulary of about ``size`` pieces; the same texts give the same one."""
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    texts = [well_formed(text) for text in texts]
+    words = (
+        word
+        for text in texts
+        for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text))
     )
-    return describe_tokenizer(tokenizer.to_str().encode(), listener.say, "the new tokenizer")
+    # left alone, the trainer numbers these in the random order of a hash table, and breaks ties by the numbers
+    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=[*SPECIAL_TOKENS, *inner], show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    data = bert_tokenizer(learner.get_vocab(with_added_tokens=False), lower_case=True)
+    return describe_tokenizer(data, listener.say, "the new tokenizer")
 
 
 def _train(

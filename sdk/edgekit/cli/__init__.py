@@ -82,7 +82,7 @@ def edgekit(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
-    r"""Make a fine-tuned sentiment classifier run well on a phone or an edge board.
+    """Make a fine-tuned sentiment classifier run well on a phone or an edge board.
 
     \b
     Example:

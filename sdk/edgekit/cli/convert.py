@@ -36,7 +36,7 @@ def command(
     max_total_drop: Annotated[float, typer.Option("--max-total-drop", help="Accuracy that all may cost.")] = 0.05,
     json: Json = False,
 ) -> None:
-    r"""Turn a fine-tuned checkpoint into a verified bundle.
+    """Turn a fine-tuned checkpoint into a verified bundle.
 
     The result is compared with the original on --eval, or on built-in texts, and is written only if it holds.
 

@@ -17,7 +17,7 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", help="A small CNN instead of a BERT; under a minute.")] = False,
     json: Json = False,
 ) -> None:
-    r"""Take the tour: fine-tune a model on film reviews, convert it, classify, compare.
+    """Take the tour: fine-tune a model on film reviews, convert it, classify, compare.
 
     Nothing is downloaded: the pretrained model and the reviews come with the packages of the demo extra.
 

@@ -17,7 +17,7 @@ def command(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    r"""Measure accuracy, precision, recall and F1 on labelled text.
+    """Measure accuracy, precision, recall and F1 on labelled text.
 
     \b
     Example:

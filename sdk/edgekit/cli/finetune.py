@@ -30,7 +30,7 @@ def command(
     label_column: LabelColumn = None,
     json: Json = False,
 ) -> None:
-    r"""Fine-tune a BERT, or train a small CNN, and save the best epoch as a checkpoint for convert.
+    """Fine-tune a BERT, or train a small CNN, and save the best epoch as a checkpoint for convert.
 
     \b
     Example:

@@ -8,7 +8,7 @@ from edgekit_runtime import open_bundle
 
 
 def command(bundle: BundlePath, json: Json = False) -> None:
-    r"""Show what a bundle holds, how it was made and how it was verified. Runs no model.
+    """Show what a bundle holds, how it was made and how it was verified. Runs no model.
 
     \b
     Example:

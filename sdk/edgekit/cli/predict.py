@@ -23,7 +23,7 @@ def command(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    r"""Classify texts.
+    """Classify texts.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -27,7 +28,7 @@ class Terminal:
     """
 
     def __init__(self) -> None:
-        self._stream: IO[str] = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+        self._stream = _own_stderr()
         self.console = Console(file=self._stream, highlight=False, soft_wrap=not self._stream.isatty())
         self._hidden = native_output_hidden()
         self._bar: Progress | None = None
@@ -46,7 +47,6 @@ class Terminal:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        self._stream.close()
         self._hidden.__exit__(kind, error, trace)
 
     def stage(self, title: str) -> None:
@@ -114,12 +114,18 @@ def native_output_hidden() -> Iterator[None]:
         return
     sys.stderr.flush()
     saved, python_stderr = os.dup(2), sys.stderr
-    with open(os.devnull, "wb") as sink, os.fdopen(os.dup(2), "w", buffering=1, errors="replace") as stream:
+    sys.stderr = _own_stderr()
+    with open(os.devnull, "wb") as sink:
         os.dup2(sink.fileno(), 2)
-        sys.stderr = stream
-        try:
-            yield
-        finally:
-            sys.stderr = python_stderr
-            os.dup2(saved, 2)
-            os.close(saved)
+    try:
+        yield
+    finally:
+        sys.stderr = python_stderr
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+@functools.cache
+def _own_stderr() -> IO[str]:
+    """Stderr through a descriptor of its own. Never closed: libraries that log keep the stream that they first saw."""
+    return os.fdopen(os.dup(2), "w", buffering=1, errors="replace")

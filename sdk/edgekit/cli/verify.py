@@ -10,7 +10,7 @@ from edgekit_runtime.errors import EngineUnavailableError
 
 
 def command(bundle: BundlePath, json: Json = False) -> None:
-    r"""Check every file's checksum, then run the golden texts through every engine that is installed.
+    """Check every file's checksum, then run the golden texts through every engine that is installed.
 
     \b
     Example:

@@ -1,0 +1,162 @@
+"""The benchmark harness: its arithmetic on made-up numbers, and each script on small real models."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import missing
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+harness = importlib.import_module("harness")
+contenders = importlib.import_module("contenders")
+conversion = importlib.import_module("conversion")
+
+
+def test_a_constant_ratio_has_no_interval() -> None:
+    ours = np.tile([1.0, 2.0, 4.0], (6, 1))
+    assert harness.ratio_of_medians(3 * ours, ours) == harness.Ratio(3.0, 3.0, 3.0)
+
+
+def test_the_interval_covers_how_much_rounds_differ() -> None:
+    ours = np.ones((8, 5))
+    peer = np.repeat(np.arange(1.0, 9.0)[:, None], 5, axis=1)
+    ratio = harness.ratio_of_medians(peer, ours)
+    assert ratio.value == 4.5
+    assert 1.5 <= ratio.low < 3.5 < 5.5 < ratio.high <= 7.5
+    assert ratio == harness.ratio_of_medians(peer, ours), "the same numbers give the same interval"
+    assert str(ratio).startswith("4.50 × (")
+
+
+def test_a_slow_moment_of_the_machine_counts_on_both_sides() -> None:
+    speed = np.arange(1.0, 10.0)[:, None]
+    ratio = harness.ratio_of_medians(2 * speed * np.ones((9, 3)), speed * np.ones((9, 3)))
+    assert (ratio.low, ratio.high) == (2.0, 2.0)
+
+
+def test_rounds_must_match() -> None:
+    with pytest.raises(ValueError, match="4 rounds and the other 5"):
+        harness.ratio_of_medians(np.ones((4, 2)), np.ones((5, 2)))
+
+
+class Recorder:
+    """Takes ``milliseconds`` for each text and writes down when it ran and on what."""
+
+    def __init__(self, name: str, milliseconds: float, log: list[tuple[str, list[str], list[str]]]) -> None:
+        self.name, self.milliseconds, self.log = name, milliseconds, log
+
+    def run(self, texts: Sequence[str], warmup: Sequence[str]) -> object:
+        self.log.append((self.name, list(texts), list(warmup)))
+        return harness.Block((self.milliseconds,) * len(texts), (0,) * len(texts))
+
+
+def test_every_contender_runs_in_every_round_and_the_order_rotates() -> None:
+    log: list[tuple[str, list[str], list[str]]] = []
+    done: list[tuple[int, int]] = []
+    runners = [Recorder(name, index + 1.0, log) for index, name in enumerate("abc")]
+    texts = ["one", "two", "three", "four"]
+    times = harness.interleave(runners, texts, rounds=4, warmup=2, pause_s=0, progress=lambda *step: done.append(step))
+    names = [name for name, _, _ in log]
+    assert [names[i : i + 3] for i in range(0, 12, 3)] == [list("abc"), list("bca"), list("cab"), list("abc")]
+    assert all(block == texts and warmup == ["one", "three"] for _, block, warmup in log)
+    assert [found.shape for found in times] == [(4, 4)] * 3
+    assert [float(np.unique(found).item()) for found in times] == [1.0, 2.0, 3.0]
+    assert done[0] == (1, 12) and done[-1] == (12, 12)
+
+
+def test_a_contender_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
+    contender = contenders.EdgekitBundle(tmp_path / "missing.edgekit", "edgekit on nothing")
+    with harness.Lane(contender, 1) as lane, pytest.raises(RuntimeError, match=r"(?s)edgekit on nothing.*no file"):
+        lane.run(["a"], [])
+
+
+def test_markdown_table() -> None:
+    assert harness.markdown_table(["", "ms"], [["a|b", "1.0"], ["c", "–"]]).splitlines() == [
+        "|  | ms |",
+        "| --- | ---: |",
+        "| a\\|b | 1.0 |",
+        "| c | – |",
+    ]
+
+
+def test_the_vocabulary_of_the_random_model_has_the_size_and_the_places_of_the_real_one() -> None:
+    pieces = conversion.chinese_pieces()
+    assert len(set(pieces)) == len(pieces) == 21_128
+    assert [pieces.index(token) for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 100, 101, 102, 103]
+    assert "好" in pieces and all(not piece.isspace() and len(piece.splitlines()) == 1 for piece in pieces)
+
+
+def bench(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["latency.py", "overhead.py", "footprint.py", "conversion.py"])
+def test_without_a_model_the_usage_says_how_to_make_one(script: str) -> None:
+    ended = bench(script)
+    assert ended.returncode == 2
+    assert "edgekit demo" in ended.stderr and "--model" in ended.stderr
+
+
+@pytest.mark.slow
+def test_latency_of_a_checkpoint_beside_its_peers(bert_checkpoint: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    if find_spec("onnxruntime") is None:
+        missing("onnxruntime, which the extra bench brings")
+    figures = tmp_path / "latency.json"
+    few = ("--texts", 6, "--rounds", 3, "--warmup", 2, "--pause", 0, "--threads", 1, "--json", figures)
+    ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, "--buckets", "16,96", *few)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    ((pipeline, onnx, edgekit),) = found["by_threads"]
+    assert pipeline["name"].startswith("transformers") and onnx["name"].startswith("ONNX")
+    assert edgekit["name"] == "edgekit, int8, buckets 16/96" and edgekit["slower_than"] == {}
+    assert (found["examples"], found["texts"], found["rounds"]) == (80, 6, 3)
+    assert pipeline["accuracy"] >= 0.9, "the folder written for the peers is the model that was trained"
+    for row in (onnx, edgekit):
+        assert abs(row["accuracy"] - pipeline["accuracy"]) <= 0.05
+    for row in (pipeline, onnx):
+        ratio = row["slower_than"][edgekit["name"]]
+        assert ratio["value"] == pytest.approx(row["median_ms"] / edgekit["median_ms"])
+        assert ratio["low"] <= ratio["value"] <= ratio["high"]
+    assert edgekit["size_bytes"] < pipeline["size_bytes"]
+    lines = ended.stdout.splitlines()
+    assert sum(line.startswith("| ") for line in lines) == 5, "header, rule and one row a contender, nothing else"
+    assert f"{edgekit['median_ms']:.3f}" in ended.stdout and found["machine"]["cpu"] in lines[-1]
+
+
+def test_overhead_of_a_bundle(bundle: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "overhead.json"
+    few = ("--texts", 10, "--rounds", 3, "--threads", 1, "--json", figures)
+    ended = bench("overhead.py", "--bundle", bundle, "--data", labelled_csv, *few)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads(figures.read_text(encoding="utf-8"))["by_threads"]
+    assert 0 < row["invoke_ms"] < row["total_ms"] and 0 < row["added_ms"] < row["total_ms"]
+    assert all(row[f"{step}_ms"] > 0 for step in ("tokenizing", "padding", "runner", "rest"))
+
+
+def test_footprint_of_a_bundle(bundle: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "footprint.json"
+    ended = bench("footprint.py", "--bundle", bundle, "--data", labelled_csv, "--runs", 1, "--json", figures)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert found["heavy_modules"] == []
+    assert 0 < found["import_s"] < found["first_answer_s"]
+    peaks = list(found["peak_mib"].values())
+    assert peaks == sorted(peaks) and peaks[0] > 5
+    assert {"edgekit", "numpy", "tokenizers", "ai-edge-litert"} <= found["installed_bytes"].keys()
+    assert "torch" not in found["installed_bytes"]
+
+
+def test_a_cnn_cannot_be_written_for_transformers(cnn_checkpoint: Path, tmp_path: Path) -> None:
+    ended = bench("export_folder.py", cnn_checkpoint, "--out", tmp_path / "folder")
+    assert ended.returncode == 1
+    assert "CNN" in ended.stderr and "Traceback" not in ended.stderr

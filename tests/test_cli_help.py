@@ -1,0 +1,70 @@
+"""Help: each command shows an example, and each example is a valid call."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+
+from edgekit.cli import app
+from test_cli import edgekit
+
+GROUP: Any = typer.main.get_command(app)
+COMMANDS = ("convert", "predict", "eval", "inspect", "verify", "finetune", "demo")
+
+
+def examples(text: str) -> list[list[str]]:
+    """The arguments of every line that calls edgekit."""
+    lines = [line.strip().removeprefix("$ ") for line in text.splitlines() if line.strip().startswith("$ ")]
+    return [shlex.split(line) for line in lines]
+
+
+def parse(arguments: list[str]) -> str:
+    """Parses a call without running it; the name of its command."""
+    name, *rest = arguments
+    if name not in GROUP.commands:
+        raise LookupError(f"No such command {name}")
+    with GROUP.commands[name].make_context(name, rest) as context:
+        assert not context.args
+    return name
+
+
+def test_every_command_is_listed_here() -> None:
+    assert tuple(GROUP.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_shows_examples_that_are_valid_calls(command: str | None) -> None:
+    done = edgekit(*([command] if command else []), "--help")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "Example:" in done.stdout
+    calls = examples(done.stdout)
+    assert calls
+    for program, *arguments in calls:
+        assert program == "edgekit"
+        named = parse(arguments)
+        assert command in (None, named)
+
+
+def test_every_option_and_command_says_what_it_does() -> None:
+    for name, command in GROUP.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["predict", "--nonsense", "x.edgekit", "a"], ["eval", "x.edgekit"], ["nonsense"], ["convert", "a.pt", "b.pt"]],
+)
+def test_the_parser_used_here_refuses_calls_that_are_not_valid(arguments: list[str]) -> None:
+    with pytest.raises(Exception, match=r"No such|Missing parameter|unexpected extra argument"):
+        parse(arguments)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_both_help_flags(flag: str) -> None:
+    assert edgekit("predict", flag).stdout.startswith("Usage: edgekit predict")

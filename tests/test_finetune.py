@@ -1,0 +1,228 @@
+"""Fine-tuning keeps the best epoch, repeats itself by the seed, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import train_test_split
+
+from conftest import make_bert
+from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.data import read_labelled
+from edgekit_converters.training.finetune import FinetuneSettings, finetune
+from edgekit_runtime import jsonio
+from edgekit_runtime.errors import CheckpointError, DataError, FileError, OptionError, TokenizerError
+from edgekit_runtime.text import TextEncoder
+
+
+class Heard:
+    def __init__(self):
+        self.stages, self.steps, self.said = [], [], []
+
+    def stage(self, title):
+        self.stages.append(title)
+
+    def progress(self, done, total):
+        self.steps.append((done, total))
+
+    def say(self, message):
+        self.said.append(message)
+
+
+def cnn(**changes):
+    return FinetuneSettings(**{"arch": "cnn", "epochs": 1, "batch_size": 16, "held_out": 0.25, **changes})
+
+
+def read(path):
+    return read_checkpoint(path, ReadOptions(), lambda message: None)
+
+
+def accuracy(path, data, indices, max_length=128):
+    """Of a saved checkpoint, by its network on each text alone."""
+    model = read(path)
+    texts = read_labelled(data, model.labels)
+    encoder = TextEncoder(model.tokenizer.json, model.text_spec(max_length, (max_length,)))
+    network = model.network()
+    right = 0
+    for index in indices:
+        ids, mask = encoder.pad(encoder.ids(texts.texts[index]), None)
+        right += int(network(torch.from_numpy(ids), torch.from_numpy(mask)).argmax()) == texts.labels[index]
+    return right / len(indices)
+
+
+def held_out(data, share, seed):
+    labels = read_labelled(data, ("negative", "positive")).labels
+    return train_test_split(range(len(labels)), test_size=share, stratify=labels, random_state=seed)[1]
+
+
+def test_the_best_epoch_is_kept(labelled_csv, tmp_path):
+    """Labels by lot cannot be learned: the accuracy jumps about, so that the last epoch is soon not the best."""
+    lots = np.random.default_rng(0).permutation([0, 1] * 40)
+    data = write(tmp_path, list(zip(read_labelled(labelled_csv, "01").texts, lots, strict=True)))
+    for seed in range(8):
+        made = finetune(data, tmp_path / "m.pt", cnn(epochs=4, seed=seed, learning_rate=0.02))
+        assert made.accuracy == max(made.accuracy_by_epoch) == made.accuracy_by_epoch[made.best_epoch - 1]
+        assert len(made.accuracy_by_epoch) == 4
+        found = accuracy(tmp_path / "m.pt", data, held_out(data, 0.25, seed))
+        assert found == pytest.approx(made.accuracy)
+        if made.accuracy_by_epoch[-1] < made.accuracy:
+            return
+    pytest.fail("the last epoch was always the best, so that this test tells nothing")
+
+
+def test_a_bert_keeps_its_best_epoch_too(labelled_csv, bert_base, tmp_path):
+    settings = FinetuneSettings(
+        base=bert_base, epochs=6, batch_size=8, learning_rate=1e-3, max_length=64, held_out=0.25
+    )
+    heard = Heard()
+    made = finetune(labelled_csv, tmp_path / "m.pt", settings, listener=heard)
+    assert accuracy(tmp_path / "m.pt", labelled_csv, held_out(labelled_csv, 0.25, 42), 64) == pytest.approx(
+        made.accuracy
+    )
+    assert made.accuracy > made.accuracy_by_epoch[0]
+    model = read(tmp_path / "m.pt")
+    assert (model.architecture, model.config.heads, model.config.layers, model.position_limit) == ("bert", 4, 2, 96)
+    assert model.history[0].stage == "finetune"
+    assert model.history[0].settings["base"] == bert_base.name
+    assert heard.stages[-1] == "Training on 60 texts"
+    assert heard.steps[-1] == (48, 48)
+
+
+def test_what_is_told_of_the_work(labelled_csv, tmp_path):
+    made = finetune(labelled_csv, tmp_path / "m.pt", cnn(limit=40, epochs=2))
+    assert (made.train_examples, made.held_out_examples, made.labels) == (30, 10, ("negative", "positive"))
+    assert set(jsonio.encode(made)) == {
+        *("checkpoint", "labels", "train_examples", "held_out_examples", "accuracy_by_epoch", "best_epoch", "accuracy"),
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_a_seed_repeats_itself_and_another_does_not(labelled_csv, tmp_path):
+    made = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        finetune(labelled_csv, tmp_path / name, cnn(seed=seed))
+        made.append(read(tmp_path / name).weights)
+    first, again, other = made
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+def test_an_existing_checkpoint_is_replaced(labelled_csv, tmp_path):
+    (tmp_path / "m.pt").write_bytes(b"an older one")
+    finetune(labelled_csv, tmp_path / "m.pt", cnn())
+    assert read(tmp_path / "m.pt").architecture == "cnn"
+
+
+def test_labels_keep_the_order_that_is_given(tmp_path):
+    data = write(
+        tmp_path, [(f"good {index}", "plus") for index in range(8)] + [(f"bad {i}", "minus") for i in range(8)]
+    )
+    assert finetune(data, tmp_path / "a.pt", cnn()).labels == ("minus", "plus")
+    made = finetune(data, tmp_path / "b.pt", cnn(epochs=6, batch_size=4), labels=("plus", "minus"))
+    assert made.labels == read(tmp_path / "b.pt").labels == ("plus", "minus")
+    assert accuracy(tmp_path / "b.pt", data, range(16)) > 0.8
+    with pytest.raises(DataError, match="line 2: the label 'plus' is none of good, bad"):
+        finetune(data, tmp_path / "c.pt", cnn(), labels=("good", "bad"))
+
+
+def test_three_classes(tmp_path):
+    rows = [(f"{word} {index}", str(label)) for label, word in enumerate(("bad", "fair", "good")) for index in range(8)]
+    made = finetune(write(tmp_path, rows), tmp_path / "m.pt", cnn())
+    assert made.labels == ("0", "1", "2")
+    assert read(tmp_path / "m.pt").config.classes == 3
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arch": "lstm"}, "no architecture 'lstm'; --arch takes bert, cnn"),
+        ({"arch": "bert"}, "needs a pretrained one: give its Hugging Face folder by --base"),
+        ({"arch": "cnn", "base": "folder"}, "--base is for BERTs"),
+        ({"arch": "cnn", "epochs": 0}, "--epochs must be 1 or more, not 0"),
+        ({"arch": "cnn", "batch_size": 0}, "--batch-size must be 1 or more, not 0"),
+        ({"arch": "cnn", "limit": -5}, "--limit must be 1 or more, not -5"),
+        ({"arch": "cnn", "max_length": 0}, "--max-length must be 1 or more, not 0"),
+        ({"arch": "cnn", "held_out": 0.0}, "held-out share lies between 0 and 1"),
+        ({"arch": "cnn", "held_out": 1.0}, "held-out share lies between 0 and 1"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(OptionError, match=message):
+        FinetuneSettings(**settings)
+
+
+def test_an_out_that_cannot_be_written_is_refused_before_the_data_is_read(labelled_csv, tmp_path):
+    heard = Heard()
+    for out in (tmp_path, tmp_path / "missing" / "m.pt"):
+        with pytest.raises(FileError, match=r"is a folder|no folder"):
+            finetune(labelled_csv, out, cnn(), listener=heard)
+    assert heard.stages == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("good", "1")] * 9, "all examples have the label '1'; a classifier needs two or more classes"),
+        ([("good", "1"), ("bad", "0")], "2 examples cannot be split .*give more examples"),
+        ([("good", "1")] * 9 + [("bad", "0")], "10 examples cannot be split .*give more examples"),
+        ([("good", "1"), ("bad", "3")], "class ids must count from 0"),
+        ([], "has a header and no examples"),
+    ],
+)
+def test_data_that_cannot_train(tmp_path, rows, message):
+    with pytest.raises(DataError, match=message):
+        finetune(write(tmp_path, rows), tmp_path / "m.pt", cnn())
+    assert not (tmp_path / "m.pt").exists()
+
+
+def test_a_base_that_is_no_bert(labelled_csv, tmp_path):
+    def tune(base, **changes):
+        finetune(labelled_csv, tmp_path / "m.pt", FinetuneSettings(base=base, **changes))
+
+    with pytest.raises(FileError, match=r"is no Hugging Face folder: it has no config.json"):
+        tune(tmp_path / "missing")
+    make_bert(base := tmp_path / "base")
+    with pytest.raises(OptionError, match="--max-length 128 is over the base's 96"):
+        tune(base)
+    (base / "vocab.txt").unlink()
+    with pytest.raises(TokenizerError, match=r"no tokenizer\.json or vocab\.txt lies in"):
+        tune(base, max_length=64)
+    (base / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="cannot be read as a BERT"):
+        tune(base, max_length=64)
+    (base / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="cannot be read as a BERT"):
+        tune(base, max_length=64)
+    assert not (tmp_path / "m.pt").exists()
+
+
+def test_a_base_of_another_family(labelled_csv, tmp_path):
+    make_bert(tmp_path / "base")
+    config = json.loads((tmp_path / "base" / "config.json").read_text())
+    (tmp_path / "base" / "config.json").write_text(json.dumps({**config, "model_type": "roberta"}))
+    with pytest.raises(CheckpointError, match="is a roberta; only BERTs"):
+        finetune(labelled_csv, tmp_path / "m.pt", FinetuneSettings(base=tmp_path / "base", max_length=64))
+
+
+def test_a_cnn_needs_room_for_its_widest_kernel(labelled_csv, tmp_path):
+    with pytest.raises(OptionError, match="--max-length must be at least 5"):
+        finetune(labelled_csv, tmp_path / "m.pt", cnn(max_length=4))
+
+
+def write(folder, rows):
+    path = folder / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def test_the_shared_checkpoints_know_their_data(cnn_checkpoint, bert_checkpoint, labelled_csv):
+    for path in (cnn_checkpoint, bert_checkpoint):
+        assert accuracy(path, labelled_csv, np.arange(80), 64) > 0.9
