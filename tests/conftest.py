@@ -19,13 +19,28 @@ from edgekit_converters.training.finetune import FinetuneSettings, finetune
 CI = bool(os.environ.get("CI"))
 
 THINGS = ("film", "room", "phone", "meal", "story", "service", "电影", "房间")
-GOOD = ("the {} was good", "i love this {}", "a great {} , really great", "what a wonderful {} it was in the end", "{}很好")
-BAD = ("the {} was bad", "i hate this {}", "an awful {} , really awful", "what a terrible {} it was in the end", "{}很差")
+GOOD = (
+    "the {} was good",
+    "i love this {}",
+    "a great {} , really great",
+    "what a wonderful {} it was in the end",
+    "{}很好",
+)
+BAD = (
+    "the {} was bad",
+    "i hate this {}",
+    "an awful {} , really awful",
+    "what a terrible {} it was in the end",
+    "{}很差",
+)
 
+WORDS = (
+    "the was good bad love hate this an great awful really what wonderful terrible it in end film room "
+    "phone meal story service ok not"
+)
 PIECES = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
-    *"the was good bad love hate this an great awful really what wonderful terrible it in end film room".split(),
-    *"phone meal story service ok not".split(),
+    *WORDS.split(),
     *"电影房间很好差.,!?",
     *"abcdefghijklmnopqrstuvwxyz",
     *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),

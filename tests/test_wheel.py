@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import missing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,7 @@ def test_wheel_runs_a_bundle_in_an_empty_environment(
 
 
 def test_commands_that_need_torch_name_the_extra(bundle: Path) -> None:
-    code = "import sys; sys.modules['torch'] = None; sys.argv = ['edgekit', 'convert', 'x.pt']; from edgekit.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    code = "import sys; sys.modules['torch'] = None; from edgekit.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "convert", "x.pt"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "pip install 'edgekit[convert]'" in done.stderr

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from edgekit_runtime.errors import BundleError, TokenizerError
 from edgekit_runtime.manifest import TextSpec
+from edgekit_runtime.wordpiece import shortcut
 
 
 class TextEncoder:
@@ -32,11 +33,14 @@ class TextEncoder:
         self.spec = spec
         self._tokenizer = load_tokenizer(tokenizer_json)
         self._tokenizer.enable_truncation(spec.max_length)
-        self._pad_id = spec.special_ids["pad"]
+        self._shortcut = shortcut(self._tokenizer, spec.max_length)
+        self._padding = [spec.special_ids["pad"]] * spec.max_length
+        self._masks: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of one text, special tokens included, at most ``max_length`` of them."""
-        return self._tokenizer.encode(well_formed(text)).ids
+        ids = self._shortcut.ids(text) if self._shortcut is not None else None
+        return self._tokenizer.encode(well_formed(text)).ids if ids is None else ids
 
     def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of several texts, in their order."""
@@ -51,7 +55,8 @@ class TextEncoder:
             lengths: Ascending lengths that the engine takes; None if it takes any.
 
         Returns:
-            ids (1, L) int32 and mask (1, L) float32, 1 where the text is and 0 where the padding is.
+            ids (1, L) int32 and mask (1, L) float32, 1 where the text is and 0 where the padding is. Masks are shared:
+            they must not be written to.
 
         Raises:
             BundleError: None of the lengths holds the ids.
@@ -61,11 +66,18 @@ class TextEncoder:
         length = counted if lengths is None else next((length for length in lengths if length >= counted), 0)
         if length < counted:
             raise BundleError(f"a text of {counted} tokens fits none of the lengths {lengths}; convert the model anew")
-        padded = np.full((1, length), self._pad_id, dtype=np.int32)
-        padded[0, :count] = ids
-        mask = np.zeros((1, length), dtype=np.float32)
-        mask[0, :counted] = 1.0
+        padded = np.array([[*ids, *self._padding[: length - count]]], dtype=np.int32)
+        mask = self._masks.get((counted, length))
+        if mask is None:
+            mask = self._masks[counted, length] = _mask(counted, length)
         return padded, mask
+
+
+def _mask(counted: int, length: int) -> NDArray[np.float32]:
+    mask = np.zeros((1, length), dtype=np.float32)
+    mask[0, :counted] = 1.0
+    mask.flags.writeable = False
+    return mask
 
 
 def load_tokenizer(tokenizer_json: bytes) -> Tokenizer:
