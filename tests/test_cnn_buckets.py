@@ -120,7 +120,7 @@ def filled(rows, length):
 
 def network_run(model):
     network = model.network()
-    return lambda ids, mask: network(torch.from_numpy(ids), torch.from_numpy(mask))[0].numpy()
+    return lambda ids, mask: network(torch.tensor(ids), torch.tensor(mask))[0].numpy()
 
 
 def in_bucket(model, bucket, run):

@@ -50,7 +50,7 @@ def accuracy(path, data, indices, max_length=128):
     right = 0
     for index in indices:
         ids, mask = encoder.pad(encoder.ids(texts.texts[index]), None)
-        right += int(network(torch.from_numpy(ids), torch.from_numpy(mask)).argmax()) == texts.labels[index]
+        right += int(network(torch.tensor(ids), torch.tensor(mask)).argmax()) == texts.labels[index]
     return right / len(indices)
 
 

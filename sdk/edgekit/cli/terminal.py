@@ -128,4 +128,4 @@ def native_output_hidden() -> Iterator[None]:
 @functools.cache
 def _own_stderr() -> IO[str]:
     """Stderr through a descriptor of its own. Never closed: libraries that log keep the stream that they first saw."""
-    return os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+    return os.fdopen(os.dup(2), "w", buffering=1, errors="replace", closefd=False)
