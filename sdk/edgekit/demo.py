@@ -19,7 +19,7 @@ from edgekit_runtime.errors import FileError, require
 from edgekit_runtime.profiling.latency import measure_latency
 
 SENTENCES = (
-    "what a film",
+    "One of the best films of the year.",
     "An hour of my life that I will never get back.",
     "The plot is thin, but the two leads are a joy to watch.",
     "Too long, too loud and far too pleased with itself.",

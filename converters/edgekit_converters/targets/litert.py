@@ -89,7 +89,8 @@ def _quantize(model: bytes, *, per_channel: bool) -> bytes:
     recipe.add_dynamic_config(
         regex=".*", operation_name=qtyping.TFLOperationName.ALL_SUPPORTED, num_bits=8, granularity=granularity
     )
-    result: Any = quantizer.Quantizer(bytearray(model), recipe.get_quantization_recipe()).quantize()
+    with contextlib.redirect_stderr(sys.stdout):  # its progress bars go where the rest of the tools' output goes
+        result: Any = quantizer.Quantizer(bytearray(model), recipe.get_quantization_recipe()).quantize()
     return bytes(result.quantized_model)
 
 
