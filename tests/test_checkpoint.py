@@ -571,7 +571,7 @@ def test_an_unknown_architecture_and_half_a_cnn(lone):
         ("vocab_size", 30522, "vocab_size 30522"),
         ("intermediate_size", 3072, "intermediate_size 3072"),
         ("max_position_embeddings", 512, "max_position_embeddings 512"),
-        ("hidden_act", "silu", "hidden_act silu; supported are gelu"),
+        ("hidden_act", "silu", "hidden_act silu is not supported; supported are gelu"),
         ("position_embedding_type", "relative_key", "relative positions"),
         ("problem_type", "multi_label_classification", "only one label a text"),
         ("model_type", "electra", "says electra, which is not supported"),

@@ -21,7 +21,6 @@ KNOWN_WIDTHS = (128, 256, 512, 768, 1024)
 """Hidden widths whose published BERTs all have heads of 64."""
 
 OTHER_FAMILIES = ("roberta", "distilbert", "electra", "mobilebert", "albert", "xlnet", "deberta", "gpt2", "t5")
-ACTIVATIONS = ("gelu", "gelu_new", "relu")
 HEAD_NAMES = ("classifier", "fc", "classifier.0")
 
 
@@ -164,10 +163,6 @@ def _check_config(raw: RawCheckpoint, config: BertConfig) -> None:
                 f"{raw.config_source} says {key} {raw.config[key]}, and the weights have {found}: "
                 "they are not of one model; put the right config.json there"
             )
-    if config.activation not in ACTIVATIONS:
-        raise CheckpointError(
-            f"{raw.config_source} says hidden_act {config.activation}; supported are {', '.join(ACTIVATIONS)}"
-        )
     if raw.config.get("position_embedding_type", "absolute") != "absolute":
         raise CheckpointError(f"{raw.config_source} asks for relative positions, which are not supported")
     if raw.config.get("problem_type") in ("multi_label_classification", "regression"):

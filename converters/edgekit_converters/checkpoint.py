@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from edgekit_converters.architectures import (
     read_bert,
     read_cnn,
 )
-from edgekit_converters.model import TextModel
+from edgekit_converters.model import TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
 from edgekit_converters.tokenizer import check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
@@ -97,12 +97,9 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     else:
         config, weights = read_cnn(raw)
     _check_options(config, options)
-    rows = config.vocab_size
     tokenizer_path = find_tokenizer(options.tokenizer, raw.folder)
     tokenizer = read_tokenizer(tokenizer_path, say)
-    check_fits(tokenizer, rows, str(tokenizer_path), say)
-    if isinstance(config, BertConfig) and not {"cls", "sep"} <= tokenizer.special_ids.keys():
-        raise TokenizerError(f"{tokenizer_path} has no [CLS] and [SEP], which a BERT needs; give its own tokenizer")
+    _check_tokenizer(config, tokenizer, str(tokenizer_path), say)
     labels = _labels(options.labels, raw.config, config.classes, say)
     step = HistoryStep("read", {"file": path.name, **_plain(config)}, {"torch": str(torch.__version__)})
     return TextModel(_name(path), config, weights, tokenizer, labels, options.pad_to, (step,))
@@ -142,6 +139,14 @@ def _check_options(config: BertConfig | CnnConfig, options: ReadOptions) -> None
         raise OptionError("--heads is for BERTs: a CNN has no attention; drop it")
     if options.pad_to is not None and options.pad_to < 1:
         raise OptionError(f"--pad-to must be 1 or more, not {options.pad_to}")
+
+
+def _check_tokenizer(
+    config: BertConfig | CnnConfig, tokenizer: TokenizerFile, source: str, say: Callable[[str], None]
+) -> None:
+    check_fits(tokenizer, config.vocab_size, source, say)
+    if isinstance(config, BertConfig) and not {"cls", "sep"} <= tokenizer.special_ids.keys():
+        raise TokenizerError(f"{source} has no [CLS] and [SEP], which a BERT needs; give its own tokenizer")
 
 
 def _plain(config: BertConfig | CnnConfig) -> dict[str, Any]:
@@ -331,12 +336,12 @@ def _from_own_format(
         tokenizer = read_tokenizer(find_tokenizer(options.tokenizer, path.parent), say)
     else:
         tokenizer = describe_tokenizer(str(content.get("tokenizer", "")).encode(), say, str(path))
-    check_fits(tokenizer, config.vocab_size, str(options.tokenizer or path), say)
+    _check_tokenizer(config, tokenizer, str(options.tokenizer or path), say)
     stated = {"id2label": {str(index): name for index, name in enumerate(content.get("labels", []))}}
     labels = _labels(options.labels, stated, config.classes, say)
     pad_to = options.pad_to if options.pad_to is not None else content.get("pad_to")
     model = TextModel(_name(path), config, weights, tokenizer, labels, pad_to, history)
-    step = HistoryStep("read", {"file": path.name, **asdict(config)}, {"torch": str(torch.__version__)})
+    step = HistoryStep("read", {"file": path.name, **_plain(config)}, {"torch": str(torch.__version__)})
     return replace(model, history=(*history, step))
 
 

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit_converters.data import read_labelled
-from edgekit_converters.metrics import measure
+from edgekit_converters.metrics import Metrics, measure
 from edgekit_runtime.classifier import Classifier
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What ``edgekit eval --json`` prints; averages are macro averages, rows of the confusion matrix true labels."""
+class Evaluation(Metrics):
+    """What ``edgekit eval --json`` prints: the metrics, and the engine that answered."""
 
-    examples: int
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    confusion: tuple[tuple[int, ...], ...]
     engine: str
 
 
@@ -51,12 +45,4 @@ def evaluate(
         if progress is not None:
             progress(len(predicted), len(labelled.texts))
     metrics = measure(labelled.labels, predicted, len(classifier.labels))
-    return Evaluation(
-        metrics.examples,
-        metrics.accuracy,
-        metrics.precision,
-        metrics.recall,
-        metrics.f1,
-        metrics.confusion,
-        classifier.engine.name,
-    )
+    return Evaluation(**vars(metrics), engine=classifier.engine.name)

@@ -19,6 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgekit_runtime.errors import CheckpointError
+
+ACTIVATIONS = ("gelu", "gelu_new", "relu")
+"""As Hugging Face names them."""
+
 MASKED = -1e4
 """Added to the scores of padding; far below any score, and still exact in float16."""
 
@@ -48,6 +53,14 @@ class BertConfig:
     classes: int
     layer_norm_eps: float = 1e-12
     activation: str = "gelu"
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise CheckpointError(
+                f"hidden_act {self.activation} is not supported; supported are {', '.join(ACTIVATIONS)}"
+            )
+        if self.heads < 1 or self.hidden % self.heads:
+            raise CheckpointError(f"{self.heads} heads do not divide the width {self.hidden}; check the config")
 
 
 class SelfAttention(nn.Module):
