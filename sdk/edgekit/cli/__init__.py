@@ -97,6 +97,9 @@ def edgekit(
 
 def main() -> None:
     """Runs the command line; what the ``edgekit`` script calls."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller, as with >&-
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 still gets its answers
     arguments = sys.argv[1:]
