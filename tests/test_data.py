@@ -214,3 +214,19 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
     path = write(tmp_path, "text,label\n电影,1\n".encode("gb18030"))
     with pytest.raises(DataError, match=r"is not UTF-8 \(byte 11: .*save it as UTF-8"):
         read_labelled(path, NAMES)
+
+
+def test_columns_by_number_under_a_header_of_unknown_names(tmp_path):
+    path = tmp_path / "stars.csv"
+    path.write_text("comment,stars\n" + "good film,1\nbad film,0\n" * 3, encoding="utf-8")
+    rows = read_rows(path, text_column="1", label_column="2")
+    assert [row.label for row in rows] == ["1", "0"] * 3
+    assert rows[0].text == "good film"
+
+
+def test_a_first_line_that_is_an_example_stays_one(tmp_path):
+    path = tmp_path / "plain.csv"
+    path.write_text("good film,1\nbad film,0\n" * 2, encoding="utf-8")
+    assert len(read_rows(path, text_column="1", label_column="2")) == 4
+    path.write_text("good film,rare\nbad film,0\nodd film,1\n", encoding="utf-8")
+    assert len(read_rows(path, text_column="1", label_column="2")) == 3

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,7 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     tokenizer = read_tokenizer(tokenizer_path, say)
     _check_tokenizer(config, tokenizer, str(tokenizer_path), say)
     labels = _labels(options.labels, raw.config, config.classes, say)
-    step = HistoryStep("read", {"file": path.name, **_plain(config)}, {"torch": str(torch.__version__)})
-    return TextModel(_name(path), config, weights, tokenizer, labels, options.pad_to, (step,))
+    return TextModel(_name(path), config, weights, tokenizer, labels, options.pad_to, (_read_step(path, config),))
 
 
 def save_checkpoint(model: TextModel, path: str | Path) -> Path:
@@ -129,6 +129,11 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
         except RuntimeError as error:  # how torch says that a write failed
             raise FileError(f"cannot write {path}: {error}; nothing was left behind") from error
     return path
+
+
+def _read_step(path: Path, config: BertConfig | CnnConfig) -> HistoryStep:
+    tools = {tool: metadata.version(tool) for tool in ("torch", "tokenizers")}
+    return HistoryStep("read", {"file": path.name, **_plain(config)}, tools)
 
 
 def _check_options(config: BertConfig | CnnConfig, options: ReadOptions) -> None:
@@ -341,8 +346,7 @@ def _from_own_format(
     labels = _labels(options.labels, stated, config.classes, say)
     pad_to = options.pad_to if options.pad_to is not None else content.get("pad_to")
     model = TextModel(_name(path), config, weights, tokenizer, labels, pad_to, history)
-    step = HistoryStep("read", {"file": path.name, **_plain(config)}, {"torch": str(torch.__version__)})
-    return replace(model, history=(*history, step))
+    return replace(model, history=(*history, _read_step(path, config)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,14 @@ def _columns(
     assert text_index is not None and label_index is not None
     if text_index == label_index:
         raise DataError(f"{path}: text and label would be the same column {text_index + 1}; choose two")
-    return text_index, label_index, header
+    return text_index, label_index, header or _looks_like_header(lines, label_index)
+
+
+def _looks_like_header(lines: list[tuple[int, list[str]]], label_index: int) -> bool:
+    """Whether the first line's label is written nowhere else, while every other label is written more than once."""
+    first, *others = (cells[label_index].strip() for _, cells in lines if label_index < len(cells))
+    counts = Counter(others)
+    return first not in counts and min(counts.values(), default=0) > 1
 
 
 def _find(
@@ -186,10 +194,10 @@ def _find(
 ) -> int | None:
     if chosen is None:
         return next((names.index(name) for name in known if name in names), None) if header else None
-    if chosen.casefold() in names:
-        return names.index(chosen.casefold())
     if chosen.isdecimal() and 1 <= int(chosen) <= len(names):
         return int(chosen) - 1
+    if chosen.casefold() in names:
+        return names.index(chosen.casefold())
     raise DataError(f"{path} has no {role} column {chosen!r}; its first line is {' | '.join(names)[:80]!r}")
 
 
