@@ -24,7 +24,7 @@ from edgekit_runtime.errors import (
     TokenizerError,
     UntrustedCheckpointError,
 )
-from originals import ArticleBert, answers, network_answers, original_answers, random_rows, sharpened, text_cnn
+from originals import ArticleBert, TextCnn, answers, network_answers, original_answers, random_rows, sharpened, text_cnn
 
 ROWS = random_rows(len(PIECES), [4, 5, 9, 30, 64])
 NAMES = ("negative", "positive")
@@ -160,6 +160,27 @@ def test_a_cnn_without_biases(lone):
     module.convs = nn.ModuleList(nn.Conv1d(12, 8, width, bias=False) for width in (2, 3, 4))
     torch.save(module.state_dict(), lone / "cnn.pt")
     assert_answers_as(read(lone / "cnn.pt"), module)
+
+
+def test_a_table_as_wide_as_the_head_is_not_taken_for_it(lone):
+    module = TextCnn(len(PIECES), 120, (2, 3, 4), 40, 2).eval()
+    torch.save(module.state_dict(), lone / "cnn.pt")
+    assert_answers_as(read(lone / "cnn.pt"), module)
+
+
+def test_convolutions_without_numbers_need_a_file_that_keeps_their_order(lone):
+    """Sorted by name ``wide`` comes behind ``narrow``, where the module may have it first."""
+    renamed = {"convs.0.": "wide.", "convs.1.": "narrow."}
+    module = text_cnn(len(PIECES), (3, 2))
+    state = {}
+    for name, tensor in module.state_dict().items():
+        new = next((name.replace(old, new) for old, new in renamed.items() if name.startswith(old)), name)
+        state[new] = tensor
+    torch.save(state, lone / "cnn.pt")
+    assert_answers_as(read(lone / "cnn.pt"), module)
+    save_file(state, lone / "cnn.safetensors")
+    with pytest.raises(CheckpointError, match="keeps no order"):
+        read(lone / "cnn.safetensors")
 
 
 def test_pad_to_lengthens_what_short_texts_are_padded_to(lone):

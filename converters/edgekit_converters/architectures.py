@@ -34,6 +34,7 @@ class RawCheckpoint:
         weights: float32 tensors under their own names.
         config: A Hugging Face config.json; empty if there is none.
         config_source: Its path, for messages.
+        ordered: Whether the weights are in the order in which the module defined them; safetensors keeps none.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class RawCheckpoint:
     weights: Mapping[str, Tensor]
     config: Mapping[str, Any]
     config_source: str
+    ordered: bool
 
 
 def read_bert(
@@ -182,24 +184,29 @@ def read_cnn(raw: RawCheckpoint) -> tuple[CnnConfig, dict[str, Tensor]]:
         )
         raise CheckpointError(f"the architecture of {raw.path} is {what}; supported are {SUPPORTED}")
     filters = [raw.weights[name].shape[0] for name in convolutions]
-    hidden = {raw.weights[name].shape[1] for name in convolutions}
-    heads = [
-        name for name, tensor in tables.items() if tensor.shape[1] == sum(filters) and tensor.shape[0] < tensor.shape[1]
-    ]
+    channels = {raw.weights[name].shape[1] for name in convolutions}
+    fitting = [name for name, tensor in tables.items() if tensor.shape[1] == sum(filters) > tensor.shape[0]]
+    biased = [name for name in fitting if f"{name.removesuffix('.weight')}.bias" in raw.weights]
+    heads = biased if len(fitting) > 1 else fitting  # a small table may have the head's width, but no bias
     embeddings = [name for name in tables if name not in heads]
     known = {name.removesuffix(".weight") for name in (*tables, *convolutions)}
     strange = [name for name in raw.weights if name.rpartition(".")[0] not in known]
-    if len(hidden) != 1 or len(heads) != 1 or len(embeddings) != 1 or strange:
+    if len(channels) != 1 or len(heads) != 1 or len(embeddings) != 1 or strange:
         extra = f", and {', '.join(strange[:3])}" if strange else ""
         raise CheckpointError(
             f"{raw.path} is no Kim TextCNN: one embedding, parallel Conv1d over it and one linear layer over all "
             f"{sum(filters)} filters are expected, and {len(embeddings)} tables, {len(convolutions)} convolutions and "
             f"{len(heads)} such layers were found{extra}"
         )
-    table, head = tables[embeddings[0]], tables[heads[0]]
-    if table.shape[1] != hidden.copy().pop():
+    if not raw.ordered and len({re.sub(r"\d+", "", name) for name in convolutions}) > 1:
         raise CheckpointError(
-            f"{raw.path} has token vectors of {table.shape[1]} and convolutions over {hidden.pop()} channels; "
+            f"a safetensors file keeps no order, and the names {', '.join(convolutions)} do not number the convolutions, so "
+            f"that the head of {raw.path} may read other filters: save the state dict by torch.save instead"
+        )
+    table, head = tables[embeddings[0]], tables[heads[0]]
+    if {table.shape[1]} != channels:
+        raise CheckpointError(
+            f"{raw.path} has token vectors of {table.shape[1]} and convolutions over {channels.pop()} channels; "
             "only convolutions directly over the embedding are supported"
         )
     config = CnnConfig(
@@ -210,8 +217,8 @@ def read_cnn(raw: RawCheckpoint) -> tuple[CnnConfig, dict[str, Tensor]]:
         classes=head.shape[0],
     )
     weights = {"words.weight": table, "classifier.weight": head}
-    biased = {f"convolutions.{index}": name for index, name in enumerate(convolutions)} | {"classifier": heads[0]}
-    for ours, theirs in biased.items():
+    layers = {f"convolutions.{index}": name for index, name in enumerate(convolutions)} | {"classifier": heads[0]}
+    for ours, theirs in layers.items():
         weights[f"{ours}.weight"] = raw.weights[theirs]
         bias = raw.weights.get(f"{theirs.removesuffix('.weight')}.bias")
         weights[f"{ours}.bias"] = torch.zeros(raw.weights[theirs].shape[0]) if bias is None else bias

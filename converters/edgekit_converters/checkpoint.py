@@ -83,10 +83,11 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     path = Path(path)
     if not path.exists():
         raise FileError(f"there is no checkpoint {path}; check the path")
-    content = _load(path)
+    file = _weights_file(path)
+    content = _load_file(file)
     if content.get("format") == FORMAT:
         return _from_own_format(path, content, options, say)
-    raw = _beside(path, _state_dict(path, content))
+    raw = _beside(path, _state_dict(path, content), ordered=not _is_safetensors(file))
     model_type = str(raw.config.get("model_type", "bert"))
     if model_type != "bert":
         raise CheckpointError(
@@ -163,30 +164,35 @@ def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """What a folder's weights file, or a file, holds."""
+def _weights_file(path: Path) -> Path:
+    """The file itself, or the one with the weights in a Hugging Face folder."""
     if not path.is_dir():
-        return _load_file(path)
+        return path
     for name in FOLDER_WEIGHTS:
         if (path / name).is_file():
-            return _load_file(path / name)
+            return path / name
     raise CheckpointError(
         f"{path} is a folder without {' or '.join(FOLDER_WEIGHTS)}, so no Hugging Face model; "
         "give such a folder, or the checkpoint file itself"
     )
 
 
-def _load_file(path: Path) -> dict[str, Any]:
+def _head(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
-            head = file.read(16)
+            return file.read(16)
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
-    if head[:4] == b"PK\x03\x04":
+
+
+def _is_safetensors(path: Path) -> bool:
+    return _head(path)[8:9] == b"{"
+
+
+def _load_file(path: Path) -> dict[str, Any]:
+    if _head(path).startswith((b"PK\x03\x04", b"\x80")):  # by torch.save: a zip, or before torch 1.6 a bare pickle
         return _load_torch(path)
-    if head[:1] == b"\x80":  # a pickle: torch's format before 1.6, or any other Python object
-        return _load_torch(path)
-    if len(head) > 8 and head[8:9] == b"{":
+    if _is_safetensors(path):
         return _load_safetensors(path)
     raise CheckpointError(
         f"{path} is no checkpoint: it is neither a file of torch.save nor safetensors; give the model's weights"
@@ -262,13 +268,13 @@ def _state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return weights
 
 
-def _beside(path: Path, weights: Mapping[str, Tensor]) -> RawCheckpoint:
+def _beside(path: Path, weights: Mapping[str, Tensor], *, ordered: bool) -> RawCheckpoint:
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     if not file.is_file():
         if path.is_dir():
             raise CheckpointError(f"{path} is a folder without config.json, so no Hugging Face model")
-        return RawCheckpoint(path, folder, weights, {}, "")
+        return RawCheckpoint(path, folder, weights, {}, "", ordered)
     try:
         config = json.loads(file.read_bytes())
     except ValueError as error:
@@ -277,7 +283,7 @@ def _beside(path: Path, weights: Mapping[str, Tensor]) -> RawCheckpoint:
         raise FileError(f"cannot read {file}: {error.strerror}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{file} is no Hugging Face config; correct it or move it away")
-    return RawCheckpoint(path, folder, weights, config, str(file))
+    return RawCheckpoint(path, folder, weights, config, str(file), ordered)
 
 
 def _labels(
@@ -334,7 +340,7 @@ def _from_own_format(
     if isinstance(config, BertConfig) and options.heads not in (None, config.heads):
         raise OptionError(f"--heads {options.heads} contradicts {path}, which says {config.heads}; drop it")
     weights = _state_dict(path, content.get("weights", {}))
-    raw = RawCheckpoint(path, path.parent, weights, {}, "")
+    raw = RawCheckpoint(path, path.parent, weights, {}, "", ordered=True)
     shapes = bert_shapes(config) if isinstance(config, BertConfig) else cnn_shapes(config)
     weights = exact_weights(raw, weights, shapes)
     if options.tokenizer is not None:
