@@ -25,7 +25,9 @@ format: $(STAMP)
 wheels: $(STAMP)
 	$(BIN)/python -m build --wheel --outdir dist .
 
-# Peers and edgekit side by side; MODEL and DATA choose what is measured (docs/benchmarks.md).
+# Peers and edgekit side by side, by default on what make demo left behind (docs/benchmarks.md).
+MODEL ?= demo-out/model.pt
+DATA ?= demo-out/dev.csv
 bench: $(STAMP)
 	$(BIN)/python benchmarks/latency.py --model $(MODEL) --data $(DATA)
 
