@@ -104,6 +104,8 @@ def make_bert(folder: Path, *, classes: int = 2, seed: int = 0, **changes: objec
     module = BertForSequenceClassification(config).eval()
     with torch.no_grad():  # random answers should not all be the same
         for name, tensor in module.named_parameters():
+            if name.endswith("bias"):  # initialised to zero, which would hide a bias that is left out
+                tensor.normal_(std=0.2)
             if name.startswith(("classifier", "bert.pooler", "bert.embeddings.word")) and tensor.dim() == 2:
                 tensor.mul_(8.0)
     folder.mkdir(parents=True, exist_ok=True)
