@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib import metadata
+from types import FrameType
 from typing import Any, ClassVar
 
 import torch
@@ -47,7 +50,7 @@ class LiteRtTarget:
 
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
         classes = int(network(torch.zeros(1, buckets[-1], dtype=torch.int32), torch.ones(1, buckets[-1])).shape[1])
-        with _tools_kept_quiet() as log:
+        with _interrupts_deferred(), _tools_kept_quiet() as log:
             try:
                 data = _convert(network, buckets)
                 if quant.scheme != "none":
@@ -92,6 +95,23 @@ def _quantize(model: bytes, *, per_channel: bool) -> bytes:
     with contextlib.redirect_stderr(sys.stdout):  # its progress bars go where the rest of the tools' output goes
         result: Any = quantizer.Quantizer(bytearray(model), recipe.get_quantization_recipe()).quantize()
     return bytes(result.quantized_model)
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Keeps Ctrl-C until the block ends: raised inside the tools' C++ code it aborts the process, or is lost."""
+    ordinary = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(ordinary):
+        yield
+        return
+    kept: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: kept.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, ordinary)
+    if kept:
+        ordinary(*kept[0])
 
 
 @contextlib.contextmanager
