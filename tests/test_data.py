@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from edgekit_converters.data import infer_labels, read_labelled, read_rows
+from edgekit_converters.data import DataOptions, infer_labels, read_labelled, read_rows
 from edgekit_runtime.errors import DataError, FileError
 
 NAMES = ("negative", "positive")
@@ -21,7 +21,7 @@ def write(folder, content, name="data.csv"):
 
 
 def pairs(path, **columns):
-    data = read_labelled(path, NAMES, **columns)
+    data = read_labelled(path, NAMES, DataOptions(**columns))
     return list(zip(data.texts, data.labels, strict=True))
 
 
@@ -63,7 +63,7 @@ def test_two_columns_that_look_alike_are_refused(tmp_path):
     path = write(tmp_path, "good,bad\nfine,poor\n")
     with pytest.raises(DataError, match=r"no column that is known to hold the text.*--text-column NAME"):
         read_rows(path)
-    assert [row.label for row in read_rows(path, label_column="1")] == ["good", "fine"]
+    assert [row.label for row in read_rows(path, DataOptions(label_column="1"))] == ["good", "fine"]
 
 
 def test_columns_are_chosen_by_name_or_by_number(tmp_path):
@@ -81,13 +81,13 @@ def test_columns_are_chosen_by_name_or_by_number(tmp_path):
 def test_a_chosen_column_that_is_not_there_is_refused(tmp_path, role, chosen):
     path = write(tmp_path, "text,label\ngood,1\n")
     with pytest.raises(DataError, match=f"has no {role} column '{chosen}'; its first line is 'text | label'"):
-        read_rows(path, **{f"{role}_column": chosen})
+        read_rows(path, DataOptions(**{f"{role}_column": chosen}))
 
 
 def test_the_same_column_twice_is_refused(tmp_path):
     path = write(tmp_path, "text,label\ngood,1\n")
     with pytest.raises(DataError, match="text and label would be the same column 2; choose two"):
-        read_rows(path, text_column="label")
+        read_rows(path, DataOptions(text_column="label"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
 def test_columns_by_number_under_a_header_of_unknown_names(tmp_path):
     path = tmp_path / "stars.csv"
     path.write_text("comment,stars\n" + "good film,1\nbad film,0\n" * 3, encoding="utf-8")
-    rows = read_rows(path, text_column="1", label_column="2")
+    rows = read_rows(path, DataOptions(text_column="1", label_column="2"))
     assert [row.label for row in rows] == ["1", "0"] * 3
     assert rows[0].text == "good film"
 
@@ -227,6 +227,6 @@ def test_columns_by_number_under_a_header_of_unknown_names(tmp_path):
 def test_a_first_line_that_is_an_example_stays_one(tmp_path):
     path = tmp_path / "plain.csv"
     path.write_text("good film,1\nbad film,0\n" * 2, encoding="utf-8")
-    assert len(read_rows(path, text_column="1", label_column="2")) == 4
+    assert len(read_rows(path, DataOptions(text_column="1", label_column="2"))) == 4
     path.write_text("good film,rare\nbad film,0\nodd film,1\n", encoding="utf-8")
-    assert len(read_rows(path, text_column="1", label_column="2")) == 3
+    assert len(read_rows(path, DataOptions(text_column="1", label_column="2"))) == 3

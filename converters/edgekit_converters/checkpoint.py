@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,14 @@ class ReadOptions:
         labels: Names of the classes; None takes the checkpoint's.
         heads: Attention heads of a BERT; None takes the config's, or the custom for its width.
         pad_to: Length to which a CNN's training padded short texts; None if it did not.
+        clean: Names of the cleaning steps that ran before the tokenizer in training; None takes the checkpoint's.
     """
 
     tokenizer: Path | None = None
     labels: tuple[str, ...] | None = None
     heads: int | None = None
     pad_to: int | None = None
+    clean: tuple[str, ...] | None = None
 
 
 def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str], None]) -> TextModel:
@@ -103,7 +105,10 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     tokenizer = read_tokenizer(tokenizer_path, say)
     _check_tokenizer(config, tokenizer, str(tokenizer_path), say)
     labels = _labels(options.labels, raw.config, config.classes, say)
-    return TextModel(_name(path), config, weights, tokenizer, labels, options.pad_to, (_read_step(path, config),))
+    history = (_read_step(path, config),)
+    return TextModel(
+        _name(path), config, weights, tokenizer, labels, options.pad_to, clean=options.clean or (), history=history
+    )
 
 
 def save_checkpoint(model: TextModel, path: str | Path) -> Path:
@@ -122,6 +127,7 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
         "tokenizer": model.tokenizer.json.decode(),
         "labels": list(model.labels),
         "pad_to": model.pad_to,
+        "clean": list(model.clean),
         "history": jsonio.encode(model.history),
     }
     with replacing(path) as file:
@@ -351,8 +357,9 @@ def _from_own_format(
     stated = {"id2label": {str(index): name for index, name in enumerate(content.get("labels", []))}}
     labels = _labels(options.labels, stated, config.classes, say)
     pad_to = options.pad_to if options.pad_to is not None else content.get("pad_to")
-    model = TextModel(_name(path), config, weights, tokenizer, labels, pad_to, history)
-    return replace(model, history=(*history, _read_step(path, config)))
+    clean = options.clean if options.clean is not None else tuple(map(str, content.get("clean", ())))
+    history = (*history, _read_step(path, config))
+    return TextModel(_name(path), config, weights, tokenizer, labels, pad_to, clean, history)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,19 @@ LABEL_COLUMNS = ("label", "sentiment", "polarity", "target")
 
 
 @dataclass(frozen=True)
+class DataOptions:
+    """What the user says of a data file.
+
+    Attributes:
+        text_column: Name, or number from 1, of the column with the text; None finds it by name.
+        label_column: The same for the label.
+    """
+
+    text_column: str | None = None
+    label_column: str | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One example: its text, its label as written, and the line of the file on which it ends."""
 
@@ -39,22 +52,19 @@ class LabelledText:
     source: str
 
 
-def read_labelled(
-    path: str | Path, labels: Sequence[str], *, text_column: str | None = None, label_column: str | None = None
-) -> LabelledText:
+def read_labelled(path: str | Path, labels: Sequence[str], options: DataOptions | None = None) -> LabelledText:
     """Reads texts and turns their labels into class ids.
 
     Args:
         path: A csv or tsv file in UTF-8, with a header or with exactly two columns.
         labels: Names of the classes; a label in the file is such a name or a class id.
-        text_column: Name, or number from 1, of the column with the text; found by name unless given.
-        label_column: The same for the label.
+        options: What the file does not say.
 
     Raises:
         FileError: The file is missing or cannot be read.
         DataError: It is empty, has no such columns, or a label that the model does not have.
     """
-    rows = read_rows(path, text_column=text_column, label_column=label_column, labels=labels)
+    rows = read_rows(path, options, labels=labels)
     return LabelledText(tuple(row.text for row in rows), tuple(label_ids(rows, labels, str(path))), str(path))
 
 
@@ -92,15 +102,9 @@ def infer_labels(rows: Sequence[Row]) -> tuple[str, ...]:
     return ("negative", "positive") if len(ids) == 2 else tuple(str(index) for index in ids)
 
 
-def read_rows(
-    path: str | Path,
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    labels: Sequence[str] = (),
-) -> list[Row]:
+def read_rows(path: str | Path, options: DataOptions | None = None, *, labels: Sequence[str] = ()) -> list[Row]:
     """Reads texts with their labels as written; see :func:`read_labelled`."""
-    path = Path(path)
+    path, options = Path(path), options or DataOptions()
     if path.is_dir():
         raise FileError(f"{path} is a folder; give a csv or tsv file")
     try:
@@ -114,7 +118,7 @@ def read_rows(
         raise DataError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8") from error
     if not lines:
         raise DataError(f"{path} is empty; it needs one example a line, text and label")
-    text_index, label_index, header = _columns(path, lines, text_column, label_column, labels)
+    text_index, label_index, header = _columns(path, lines, options, labels)
     rows = []
     for number, cells in lines[1:] if header else lines:
         if max(text_index, label_index) >= len(cells):
@@ -155,16 +159,15 @@ def _unquote(cell: str) -> str:
 def _columns(
     path: Path,
     lines: list[tuple[int, list[str]]],
-    text_column: str | None,
-    label_column: str | None,
+    options: DataOptions,
     labels: Sequence[str],
 ) -> tuple[int, int, bool]:
     """Indices of text and label, and whether the first line is a header."""
     names = [cell.strip().casefold() for cell in lines[0][1]]
-    wanted = [name.casefold() for name in (text_column, label_column) if name and not name.isdecimal()]
+    wanted = [name.casefold() for name in (options.text_column, options.label_column) if name and not name.isdecimal()]
     header = any(name in names for name in (*TEXT_COLUMNS, *LABEL_COLUMNS)) or any(name in names for name in wanted)
-    text_index = _find(path, names, text_column, TEXT_COLUMNS, header, "text")
-    label_index = _find(path, names, label_column, LABEL_COLUMNS, header, "label")
+    text_index = _find(path, names, options.text_column, TEXT_COLUMNS, header, "text")
+    label_index = _find(path, names, options.label_column, LABEL_COLUMNS, header, "label")
     if not header and len(names) == 2 and (text_index is None or label_index is None):
         if label_index is None:
             label_index = _label_side(lines, labels) if text_index is None else 1 - text_index

@@ -45,6 +45,7 @@ class TextModel:
         tokenizer: Its tokenizer.
         labels: Names of the classes, in the order of the logits.
         pad_to: Length to which the CNN's training padded short texts, in tokens; None if it did not.
+        clean: Names of the cleaning steps that run before the tokenizer, as they did in training.
         history: The stages that it has been through.
     """
 
@@ -54,6 +55,7 @@ class TextModel:
     tokenizer: TokenizerFile
     labels: tuple[str, ...]
     pad_to: int | None = None
+    clean: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
 
     @property
@@ -88,5 +90,6 @@ class TextModel:
             max_length=max_length,
             buckets=buckets,
             special_ids=self.tokenizer.special_ids,
+            clean=self.clean,
             min_length=self.min_length,
         )

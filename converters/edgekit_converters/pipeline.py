@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
-from edgekit_converters.data import read_labelled
+from edgekit_converters.data import DataOptions, read_labelled
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets import find_target
@@ -55,8 +55,7 @@ def convert(
     recipe: Recipe | None = None,
     read: ReadOptions | None = None,
     eval_data: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    data_options: DataOptions | None = None,
     listener: Listener | None = None,
 ) -> Conversion:
     """Turns a fine-tuned checkpoint into a verified bundle.
@@ -67,8 +66,7 @@ def convert(
         recipe: Settings of the conversion.
         read: What the checkpoint does not say.
         eval_data: Labelled texts for the accuracy gates; None compares on a built-in sample.
-        text_column: Column of ``eval_data`` with the text, by name or number from 1; found by name unless given.
-        label_column: The same for the label.
+        data_options: What ``eval_data`` does not say of itself.
         listener: Told of progress.
 
     Returns:
@@ -88,11 +86,7 @@ def convert(
     listener.stage(f"Reading {path}")
     model = read_checkpoint(path, read, listener.say)
     text = recipe.text_spec(model, listener)
-    data = (
-        None
-        if eval_data is None
-        else read_labelled(eval_data, model.labels, text_column=text_column, label_column=label_column)
-    )
+    data = None if eval_data is None else read_labelled(eval_data, model.labels, data_options)
     loaded = time.perf_counter()
 
     programs = []

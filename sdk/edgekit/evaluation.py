@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit_converters.data import read_labelled
+from edgekit_converters.data import DataOptions, read_labelled
 from edgekit_converters.metrics import Metrics, measure
 from edgekit_runtime.classifier import Classifier
 
@@ -21,9 +21,8 @@ class Evaluation(Metrics):
 def evaluate(
     classifier: Classifier,
     data: str | Path,
+    options: DataOptions | None = None,
     *,
-    text_column: str | None = None,
-    label_column: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Classifies labelled texts and compares.
@@ -31,14 +30,13 @@ def evaluate(
     Args:
         classifier: An open bundle.
         data: A csv or tsv file.
-        text_column: Name, or number from 1, of the column with the text; found by name unless given.
-        label_column: The same for the label.
+        options: What the file does not say.
         progress: Told how many of how many texts are done.
 
     Raises:
         FileError, DataError: The file is missing or no labelled text.
     """
-    labelled = read_labelled(data, classifier.labels, text_column=text_column, label_column=label_column)
+    labelled = read_labelled(data, classifier.labels, options)
     predicted = []
     for text in labelled.texts:
         predicted.append(classifier.labels.index(classifier(text).label))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit_converters.checkpoint import save_checkpoint
-from edgekit_converters.data import Row, infer_labels, label_ids, read_rows
+from edgekit_converters.data import DataOptions, Row, infer_labels, label_ids, read_rows
 from edgekit_converters.model import TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import Cnn, CnnConfig
@@ -100,8 +100,7 @@ def finetune(
     settings: FinetuneSettings,
     *,
     labels: Sequence[str] | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    data_options: DataOptions | None = None,
     listener: Listener | None = None,
 ) -> Finetuned:
     """Trains on a csv or tsv file and saves the best epoch as a one-file checkpoint.
@@ -111,8 +110,7 @@ def finetune(
         out: Where the checkpoint goes; an existing file is replaced.
         settings: How to train.
         labels: Names of the classes in the order of the logits; None takes those of the file.
-        text_column: Name, or number from 1, of the column with the text; found by name unless given.
-        label_column: The same for the label.
+        data_options: What the file does not say.
         listener: Told of progress.
 
     Returns:
@@ -126,7 +124,7 @@ def finetune(
     transformers = require("transformers", extra="train", purpose="fine-tuning")
     require("accelerate", extra="train", purpose="fine-tuning")
     listener.stage(f"Reading {data}")
-    rows = read_rows(data, text_column=text_column, label_column=label_column, labels=labels or ())
+    rows = read_rows(data, data_options, labels=labels or ())
     names = tuple(labels) if labels else infer_labels(rows)
     if settings.limit is not None and settings.limit < len(rows):
         order = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.limit]
@@ -159,7 +157,7 @@ def finetune(
     )
     assert best.weights is not None, "there was at least one epoch"
     config, weights = finish(best.weights)
-    save_checkpoint(TextModel(out.stem, config, weights, tokenizer, names, None, (step,)), out)
+    save_checkpoint(TextModel(out.stem, config, weights, tokenizer, names, history=(step,)), out)
     return Finetuned(
         checkpoint=str(out),
         labels=names,

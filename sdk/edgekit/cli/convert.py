@@ -47,6 +47,7 @@ def command(
     """
     require("torch", extra="convert", purpose="edgekit convert")
     from edgekit_converters.checkpoint import ReadOptions
+    from edgekit_converters.data import DataOptions
     from edgekit_converters.pipeline import convert
     from edgekit_converters.recipe import Recipe
 
@@ -66,8 +67,7 @@ def command(
             recipe=recipe,
             read=read,
             eval_data=eval_data,
-            text_column=text_column,
-            label_column=label_column,
+            data_options=DataOptions(text_column, label_column),
             listener=terminal,
         )
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgekit.cli.options import BundlePath, DataPath, EngineName, Json, LabelColumn, TextColumn, Threads
 from edgekit.cli.terminal import Terminal, native_output_hidden, percent, print_json, print_result
 from edgekit.evaluation import evaluate
+from edgekit_converters.data import DataOptions
 from edgekit_runtime import load
 
 
@@ -28,9 +29,7 @@ def command(
         classify = load(bundle, engine=engine, threads=threads)
     with classify, Terminal() as terminal:
         terminal.stage(f"Classifying {data}")
-        result = evaluate(
-            classify, data, text_column=text_column, label_column=label_column, progress=terminal.progress
-        )
+        result = evaluate(classify, data, DataOptions(text_column, label_column), progress=terminal.progress)
         labels = classify.labels
     if json:
         print_json(result)

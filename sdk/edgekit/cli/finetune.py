@@ -38,6 +38,7 @@ def command(
       $ edgekit finetune reviews.csv --arch cnn --epochs 5 --out cnn.pt
     """
     require("torch", extra="train", purpose="edgekit finetune")
+    from edgekit_converters.data import DataOptions
     from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
     settings = FinetuneSettings(
@@ -56,8 +57,7 @@ def command(
             out,
             settings,
             labels=names(labels, "--labels"),
-            text_column=text_column,
-            label_column=label_column,
+            data_options=DataOptions(text_column, label_column),
             listener=terminal,
         )
         terminal.print(
