@@ -28,17 +28,18 @@ def export_folder(checkpoint: Path, folder: Path) -> Path:
         OptionError: It is no BERT, so that transformers has no class for it.
     """
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
+    from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
     from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
     from edgekit_converters.networks.bert import BertConfig
-    from edgekit_converters.original import transformers_bert
+    from edgekit_converters.original import transformers_config
     from edgekit_runtime.errors import OptionError
 
     model = read_checkpoint(checkpoint, ReadOptions(), lambda remark: print(f"note: {remark}", file=sys.stderr))
-    if not isinstance(model.config, BertConfig):
-        raise OptionError(f"{checkpoint} is a {model.architecture.upper()}; transformers runs only a BERT: give one")
-    module = transformers_bert(model.config)
+    if not isinstance(model.config, BertConfig) or model.config.head is not None:
+        kind = "CNN" if model.architecture == "cnn" else "BERT with a head of its own"
+        raise OptionError(f"{checkpoint} is a {kind}; transformers has no class for it: give a plain BERT")
+    module = AutoModelForSequenceClassification.from_config(transformers_config(model.config))
     module.load_state_dict(dict(model.weights), strict=True)
     module.config.id2label = dict(enumerate(model.labels))
     module.config.label2id = {label: index for index, label in enumerate(model.labels)}

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
-import struct
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,36 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from edgekit_converters.architectures import (
-    SUPPORTED,
-    RawCheckpoint,
-    bert_shapes,
-    cnn_shapes,
-    exact_weights,
-    read_bert,
-    read_cnn,
-)
+from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, recognise
+from edgekit_converters.architectures.bert import exact_weights, own_shapes
 from edgekit_converters.model import TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
-from edgekit_converters.networks.cnn import CnnConfig
+from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes
+from edgekit_converters.networks.families import FAMILIES
 from edgekit_converters.tokenizer import check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
+from edgekit_converters.weights import Stored, read_stored
+from edgekit_converters.weights.state_dict import state_dict
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import replacing
-from edgekit_runtime.errors import (
-    BundleError,
-    CheckpointError,
-    FileError,
-    OptionError,
-    TokenizerError,
-    UntrustedCheckpointError,
-)
+from edgekit_runtime.errors import BundleError, CheckpointError, FileError, OptionError, TokenizerError
 from edgekit_runtime.manifest import HistoryStep
 
 FORMAT = "edgekit-checkpoint"
 FORMAT_VERSION = 1
-FOLDER_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+FOLDER_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""In a Hugging Face folder, the preferred one first."""
+
+FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pt2")
 DEFAULT_LABELS = ("negative", "positive")
 
 
@@ -55,9 +47,11 @@ class ReadOptions:
     Attributes:
         tokenizer: A vocab.txt, a tokenizer.json or a folder with one; None looks beside the checkpoint.
         labels: Names of the classes; None takes the checkpoint's.
-        heads: Attention heads of a BERT; None takes the config's, or the custom for its width.
+        heads: Attention heads of a BERT or a relative; None takes the config's, or the custom for its width.
         pad_to: Length to which a CNN's training padded short texts; None if it did not.
         clean: Names of the cleaning steps that ran before the tokenizer in training; None takes the checkpoint's.
+        stop_words: Words that the step ``stop-words`` removes; None takes the checkpoint's.
+        trust: Whether the file may run code of its own: pickled modules and TorchScript are read only then.
     """
 
     tokenizer: Path | None = None
@@ -65,10 +59,12 @@ class ReadOptions:
     heads: int | None = None
     pad_to: int | None = None
     clean: tuple[str, ...] | None = None
+    stop_words: tuple[str, ...] | None = None
+    trust: bool = False
 
 
 def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str], None]) -> TextModel:
-    """Reads a checkpoint. No code that it carries is run.
+    """Reads a checkpoint. No code that it carries is run, unless ``options.trust`` says so.
 
     Args:
         path: A Hugging Face folder, or a file with a state dict, or edgekit's own one-file checkpoint.
@@ -85,29 +81,29 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     path = Path(path)
     if not path.exists():
         raise FileError(f"there is no checkpoint {path}; check the path")
-    file = _weights_file(path)
-    content = _load_file(file)
-    if content.get("format") == FORMAT:
-        return _from_own_format(path, content, options, say)
-    raw = _beside(path, _state_dict(path, content), ordered=not _is_safetensors(file))
-    model_type = str(raw.config.get("model_type", "bert"))
-    if model_type != "bert":
+    stored = read_stored(_weights_file(path, say), trust=options.trust, say=say)
+    if stored.content.get("format") == FORMAT:
+        return _from_own_format(path, stored.content, options, say)
+    raw = _beside(path, stored, say)
+    model_type = raw.config.get("model_type", "bert")
+    if model_type not in FAMILIES:
         raise CheckpointError(
             f"{raw.config_source} says {model_type}, which is not supported; supported are {SUPPORTED}"
         )
-    if "bert.embeddings.word_embeddings.weight" in raw.weights:
-        config: BertConfig | CnnConfig
-        config, weights = read_bert(raw, options.heads, say)
-    else:
-        config, weights = read_cnn(raw)
-    _check_options(config, options)
+    found = recognise(raw, options.heads, say)
+    _check_options(found.config, options)
     tokenizer_path = find_tokenizer(options.tokenizer, raw.folder)
     tokenizer = read_tokenizer(tokenizer_path, say)
-    _check_tokenizer(config, tokenizer, str(tokenizer_path), say)
-    labels = _labels(options.labels, raw.config, config.classes, say)
-    history = (_read_step(path, config),)
+    _check_tokenizer(found.config, tokenizer, str(tokenizer_path), say)
     return TextModel(
-        _name(path), config, weights, tokenizer, labels, options.pad_to, clean=options.clean or (), history=history
+        name=_name(path),
+        config=found.config,
+        weights=found.weights,
+        tokenizer=tokenizer,
+        labels=_labels(options.labels, raw.config, found.config.classes, say),
+        pad_to=options.pad_to,
+        clean=options.clean or (),
+        history=(_read_step(path, found.config),),
     )
 
 
@@ -170,138 +166,61 @@ def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _weights_file(path: Path) -> Path:
-    """The file itself, or the one with the weights in a Hugging Face folder."""
+def _weights_file(path: Path, say: Callable[[str], None]) -> Path:
+    """The file itself, or the one with the weights in a folder."""
     if not path.is_dir():
         return path
-    for name in FOLDER_WEIGHTS:
-        if (path / name).is_file():
-            return path / name
-    raise CheckpointError(
-        f"{path} is a folder without {' or '.join(FOLDER_WEIGHTS)}, so no Hugging Face model; "
-        "give such a folder, or the checkpoint file itself"
-    )
-
-
-def _head(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(16)
+        names = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _is_safetensors(path: Path) -> bool:
-    return _head(path)[8:9] == b"{"
-
-
-def _load_file(path: Path) -> dict[str, Any]:
-    if _head(path).startswith((b"PK\x03\x04", b"\x80")):  # by torch.save: a zip, or before torch 1.6 a bare pickle
-        return _load_torch(path)
-    if _is_safetensors(path):
-        return _load_safetensors(path)
-    raise CheckpointError(
-        f"{path} is no checkpoint: it is neither a file of torch.save nor safetensors; give the model's weights"
-    )
-
-
-def _load_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-        return {name: tensors[name] for name in sorted(tensors, key=_natural)}  # the file itself keeps no order
-    except (SafetensorError, struct.error, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or was cut short ({error}); copy it again") from error
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts ``convs.10`` behind ``convs.9``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _load_torch(path: Path) -> dict[str, Any]:
-    names = _archive_names(path)
-    if "manifest.json" in names:
-        raise CheckpointError(f"{path} is already a bundle; give the checkpoint that it was made from")
-    if any(name.endswith("/constants.pkl") for name in names):
-        raise UntrustedCheckpointError(
-            f"{path} is a TorchScript archive, which carries code; save model.state_dict() instead"
+        raise FileError(f"cannot read the folder {path}: {error.strerror}") from error
+    found = [name for name in FOLDER_WEIGHTS if name in names]
+    if found and "config.json" not in names:
+        raise CheckpointError(f"{path} is a folder without config.json, so no Hugging Face model")
+    if not found:
+        found = [name for name in names if name.endswith(FILE_SUFFIXES)]
+        if len(found) > 1:
+            raise CheckpointError(f"{path} holds {len(found)} checkpoints ({', '.join(found[:5])}); give one of them")
+    if not found:
+        inside = [name for name in names if re.fullmatch(r"checkpoint-\d+", name)]
+        hint = (
+            f"give one of the folders in it: {', '.join(inside[:5])}" if inside else "give such a folder, or the file"
         )
-    try:
-        with open(path, "rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
-            warnings.simplefilter("ignore")  # torch remarks on the pickle protocol before it refuses the file
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
-        holds = f" ({found.group(1)})" if found else ""
-        raise UntrustedCheckpointError(
-            f"{path} holds pickled Python objects{holds}, not only tensors, and reading them would run code from the "
-            "file: it was not read; save model.state_dict() instead of the model"
-        ) from error
-    except Exception as error:  # damaged bytes make torch raise whatever comes up, OSError and IndexError too
-        reason = str(error).strip().splitlines()
         raise CheckpointError(
-            f"{path} is damaged or was cut short ({reason[0][:100] if reason else type(error).__name__}); copy it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
-    return content
+            f"{path} is a folder without {' or '.join(FOLDER_WEIGHTS[::2])}, so no Hugging Face model; {hint}"
+        )
+    if len(found) > 1 or found[0] not in FOLDER_WEIGHTS:
+        beside = f", and {', '.join(found[1:])} beside it is not" if len(found) > 1 else ""
+        say(f"{found[0]} in {path} is read{beside}")
+    return path / found[0]
 
 
-def _archive_names(path: Path) -> list[str]:
-    """Entries of a zip archive; none if it is no archive, or a damaged one, of which torch.load says more."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error):
-        return []
-
-
-def _state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The floating-point tensors as float32, without the prefix that DistributedDataParallel leaves."""
-    weights = {}
-    for name, tensor in content.items():
-        if isinstance(name, str) and isinstance(tensor, Tensor) and tensor.is_floating_point():
-            if not torch.isfinite(tensor).all():
-                raise CheckpointError(
-                    f"{name} in {path} holds NaN or infinity: the training diverged; use another checkpoint"
-                )
-            weights[name.removeprefix("module.")] = tensor.float()
-    if not weights:
-        raise CheckpointError(f"{path} holds no weights; save model.state_dict()")
-    return weights
-
-
-def _beside(path: Path, weights: Mapping[str, Tensor], *, ordered: bool) -> RawCheckpoint:
+def _beside(path: Path, stored: Stored, say: Callable[[str], None]) -> RawCheckpoint:
+    """The weights, with the config.json that lies there."""
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
-    if not file.is_file():
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a folder without config.json, so no Hugging Face model")
-        return RawCheckpoint(path, folder, weights, {}, "", ordered)
-    try:
-        config = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON ({error}); correct it or move it away") from error
-    except OSError as error:
-        raise FileError(f"cannot read {file}: {error.strerror}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{file} is no Hugging Face config; correct it or move it away")
-    return RawCheckpoint(path, folder, weights, config, str(file), ordered)
+    config: Any = {}
+    if file.is_file():
+        try:
+            config = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise CheckpointError(f"{file} is not valid JSON ({error}); correct it or move it away") from error
+        except OSError as error:
+            raise FileError(f"cannot read {file}: {error.strerror}") from error
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{file} is no Hugging Face config; correct it or move it away")
+    weights = state_dict(path, stored.content, say)
+    return RawCheckpoint(path, folder, weights, config, str(file) if config else "", stored.ordered, stored.graph)
 
 
 def _labels(
     given: Sequence[str] | None, config: Mapping[str, Any], classes: int, say: Callable[[str], None]
 ) -> tuple[str, ...]:
-    if classes < 2:
-        raise CheckpointError("the head has one output; a classifier with two or more classes is expected")
     names: Sequence[str] | None = given
     if names is None:
         by_id = config.get("id2label")
         stated = [str(by_id.get(str(index), "")) for index in range(classes)] if isinstance(by_id, dict) else []
-        if isinstance(by_id, dict) and len(by_id) != classes:
+        if isinstance(by_id, dict) and len(by_id) != classes and not (len(by_id) == 1 and classes == 2):  # by a sigmoid
             raise CheckpointError(
                 f"config.json names {len(by_id)} labels and the head has {classes} outputs; give --labels"
             )
@@ -345,10 +264,11 @@ def _from_own_format(
     _check_options(config, options)
     if isinstance(config, BertConfig) and options.heads not in (None, config.heads):
         raise OptionError(f"--heads {options.heads} contradicts {path}, which says {config.heads}; drop it")
-    weights = _state_dict(path, content.get("weights", {}))
-    raw = RawCheckpoint(path, path.parent, weights, {}, "", ordered=True)
-    shapes = bert_shapes(config) if isinstance(config, BertConfig) else cnn_shapes(config)
-    weights = exact_weights(raw, weights, shapes)
+    if not isinstance(stored_weights := content.get("weights"), Mapping):
+        raise CheckpointError(f"{path} holds no weights; it is damaged")
+    raw = RawCheckpoint(path, path.parent, state_dict(path, stored_weights, say), {}, "", ordered=True)
+    shapes = own_shapes(config) if isinstance(config, BertConfig) else cnn_shapes(config)
+    weights = exact_weights(raw, raw.weights, shapes)
     if options.tokenizer is not None:
         tokenizer = read_tokenizer(find_tokenizer(options.tokenizer, path.parent), say)
     else:

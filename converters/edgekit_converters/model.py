@@ -73,7 +73,7 @@ class TextModel:
         """Length to which shorter texts are padded, the padding counting as text: a CNN's widest kernel, or more."""
         if isinstance(self.config, BertConfig):
             return 1
-        return max(*self.config.widths, self.pad_to or 1)
+        return max(self.config.min_length, self.pad_to or 1)
 
     def network(self) -> Bert | Cnn:
         """The network that gets lowered, in evaluation mode."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,32 +12,50 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit_converters.model import TextModel
-from edgekit_converters.networks.bert import BertConfig
-from edgekit_converters.networks.cnn import CnnConfig
+from edgekit_converters.networks.bert import BertConfig, bert_shapes
+from edgekit_converters.networks.cnn import Cnn
+from edgekit_converters.networks.families import FAMILIES
+from edgekit_converters.networks.head import Head
 from edgekit_runtime.errors import require
 
 BATCH_TOKENS = 4096
 """Texts of like length are run together, about this many tokens at once."""
 
 
-class PlainCnn(nn.Module):
+class PlainCnn(Cnn):
     """Kim's TextCNN as tutorials write it: no mask, the text alone decides the length."""
 
-    def __init__(self, config: CnnConfig) -> None:
-        super().__init__()
-        self.words = nn.Embedding(config.vocab_size, config.hidden)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.hidden, filters, width)
-            for width, filters in zip(config.widths, config.filters, strict=True)
-        )
-        self.classifier = nn.Linear(sum(config.filters), config.classes)
-
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor) -> Tensor:  # type: ignore[override]
         """(B, L) ids of texts of one length to (B, classes) logits."""
         x = self.words(ids).transpose(1, 2)
         pooled = [F.relu(convolution(x)).max(dim=2).values for convolution in self.convolutions]
-        logits: Tensor = self.classifier(torch.cat(pooled, dim=1))
+        logits: Tensor = self.classifier(self.head(torch.cat(pooled, dim=1)))
         return logits
+
+
+class PretrainedBert(nn.Module):
+    """A BERT or a relative by transformers, its first token's vector read by the head."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.body = transformers_body(config)
+        self.head = Head(config.hidden, config.head_layers)
+        self.classifier = nn.Linear(self.head.width, config.classes)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(B, L) ids and mask to (B, classes) logits."""
+        states = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
+        logits: Tensor = self.classifier(self.head(states[:, 0]))
+        return logits
+
+    def load(self, config: BertConfig, weights: Mapping[str, Tensor]) -> None:
+        """Takes the weights of a checkpoint, all of them and no others."""
+        family = FAMILIES[config.family]
+        state = {}
+        for name in bert_shapes(config):
+            own = family.own_name(name)
+            state[own.replace(f"{config.family}.", "body.", 1) if name.startswith("bert.") else name] = weights[own]
+        self.load_state_dict(state, assign=True, strict=True)
 
 
 class Original:
@@ -47,12 +66,14 @@ class Original:
         self._pad_id = model.tokenizer.special_ids["pad"]
         self._min_length = model.min_length
         if isinstance(model.config, BertConfig):
-            self._module: nn.Module = transformers_bert(model.config)
+            bert = PretrainedBert(model.config)
+            bert.load(model.config, model.weights)
+            self._module: nn.Module = bert
             self._masked = True
         else:
             self._module = PlainCnn(model.config)
+            self._module.load_state_dict(dict(model.weights), assign=True, strict=True)
             self._masked = False
-        self._module.load_state_dict(dict(model.weights), assign=True, strict=True)
         self._module.eval().requires_grad_(False)
 
     def logits(self, ids: Sequence[Sequence[int]], progress: Callable[[int, int], None]) -> NDArray[np.float32]:
@@ -76,30 +97,42 @@ class Original:
         return result
 
     def _run_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        result: Tensor = self._module(input_ids=ids, attention_mask=mask.long()).logits
+        result: Tensor = self._module(ids, mask.long())
         return result
 
 
-def transformers_bert(config: BertConfig) -> nn.Module:
-    """An uninitialised ``BertForSequenceClassification`` of the given sizes.
+def transformers_config(config: BertConfig) -> Any:
+    """The ``transformers`` config of the family, with these sizes.
 
     Raises:
         MissingExtraError: transformers is not installed.
     """
     transformers = require("transformers", extra="convert", purpose="running the original BERT")
-    settings = transformers.BertConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        intermediate_size=config.intermediate,
-        max_position_embeddings=config.positions,
-        layer_norm_eps=config.layer_norm_eps,
-        hidden_act=config.activation,
-        num_labels=config.classes,
+    family = FAMILIES[config.family]
+    sizes = {
+        "hidden_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate,
+        "hidden_act": config.activation,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.positions,
+        "layer_norm_eps": config.layer_norm_eps,
+        "embedding_size": config.embedding or config.hidden,
+        "num_labels": config.classes,
+    }
+    return transformers.AutoConfig.for_model(
+        config.family, **{family.setting(key): value for key, value in sizes.items()}
     )
-    module: nn.Module = transformers.BertForSequenceClassification(settings)
-    return module
+
+
+def transformers_body(config: BertConfig) -> nn.Module:
+    """The family's encoder without a head, uninitialised."""
+    transformers = require("transformers", extra="convert", purpose="running the original BERT")
+    without_pooler = {"add_pooling_layer": False} if config.family == "bert" else {}
+    settings = transformers_config(config)
+    body: nn.Module = transformers.AutoModel.from_config(settings, **without_pooler)
+    return body
 
 
 @torch.inference_mode()

@@ -1,13 +1,13 @@
-"""BERT for sequence classification, written to be exported.
+"""BERT and its relatives for sequence classification, written to be exported.
 
-The network answers as ``transformers.BertForSequenceClassification`` does with the same weights (to 1e-5),
-with five differences that only make it smaller and faster on a device:
+The network answers as transformers' ``BertForSequenceClassification``, ``DistilBertFor…`` and ``ElectraFor…`` do with
+the same weights (to 1e-5), with five differences that only make it smaller and faster on a device:
 
 - query, key and value are one matrix product, and the factor 1/sqrt(d) is folded into the query's weights;
 - the token-type embedding of type 0 is folded into the position table;
 - a layer norm's bias is folded into the biases of the layers that read it, and into the branch that is added to it;
 - attention uses 3-D batched products, which every target lowers to its fast path;
-- the last layer computes only the first token, since the pooler reads no other.
+- the last layer computes only the first token, since the head reads no other.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from edgekit_converters.networks.families import FAMILIES
+from edgekit_converters.networks.head import Head, HeadLayer, activate, check_activation, head_shapes
 from edgekit_runtime.errors import CheckpointError
-
-ACTIVATIONS = ("gelu", "gelu_new", "relu")
-"""As Hugging Face names them."""
 
 MASKED = -1e4
 """Added to the scores of padding; far below any score, and still exact in float16."""
@@ -42,7 +40,10 @@ class BertConfig:
         positions: Rows of the position table, hence the longest input in tokens.
         classes: Number of labels.
         layer_norm_eps: Epsilon of every layer norm.
-        activation: ``gelu`` (by erf), ``gelu_new`` (by tanh) or ``relu``.
+        activation: Of the feed-forward layers, one of ``networks.head.ACTIVATIONS``.
+        family: ``bert``, ``distilbert`` or ``electra``.
+        embedding: Width of the tables, where it is not ``hidden``: the vectors are projected then.
+        head: Layers before the classifier; None stands for the family's own, one of width ``hidden``.
     """
 
     vocab_size: int
@@ -54,14 +55,23 @@ class BertConfig:
     classes: int
     layer_norm_eps: float = 1e-12
     activation: str = "gelu"
+    family: str = "bert"
+    embedding: int | None = None
+    head: tuple[HeadLayer, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise CheckpointError(
-                f"hidden_act {self.activation} is not supported; supported are {', '.join(ACTIVATIONS)}"
-            )
+        check_activation(self.activation)
+        if self.family not in FAMILIES:
+            raise CheckpointError(f"{self.family} is not supported; supported are {', '.join(FAMILIES)}")
         if self.heads < 1 or self.hidden % self.heads:
             raise CheckpointError(f"{self.heads} heads do not divide the width {self.hidden}; check the config")
+
+    @property
+    def head_layers(self) -> tuple[HeadLayer, ...]:
+        """Layers before the classifier."""
+        if self.head is None:
+            return (HeadLayer(self.hidden, FAMILIES[self.family].activation),)
+        return self.head
 
 
 class LayerNorm(nn.Module):
@@ -136,7 +146,7 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         residual = x[:, :1] if self.first_only else x
         x = self.attention_norm(residual + self.attention(x, bias))
-        result: Tensor = self.output_norm(x + self.down(_activate(self.up(x), self.activation)))
+        result: Tensor = self.output_norm(x + self.down(activate(self.up(x), self.activation)))
         return result
 
 
@@ -146,14 +156,16 @@ class Bert(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.config = config
-        self.words = nn.Embedding(config.vocab_size, config.hidden)
-        self.positions = nn.Parameter(torch.zeros(config.positions, config.hidden))
-        self.embedding_norm = LayerNorm(config.hidden, config.layer_norm_eps)
+        width = config.embedding or config.hidden
+        self.words = nn.Embedding(config.vocab_size, width)
+        self.positions = nn.Parameter(torch.zeros(config.positions, width))
+        self.embedding_norm = LayerNorm(width, config.layer_norm_eps)
+        self.project = nn.Identity() if config.embedding is None else nn.Linear(width, config.hidden)
         self.layers = nn.ModuleList(
             EncoderLayer(config, first_only=index == config.layers - 1) for index in range(config.layers)
         )
-        self.pooler = nn.Linear(config.hidden, config.hidden)
-        self.classifier = nn.Linear(config.hidden, config.classes)
+        self.head = Head(config.hidden, config.head_layers)
+        self.classifier = nn.Linear(self.head.width, config.classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Classifies token ids.
@@ -166,48 +178,75 @@ class Bert(nn.Module):
             (B, classes) float32 logits.
         """
         batch, length = ids.shape
-        x = self.embedding_norm(self.words(ids) + self.positions[:length])
+        x = self.project(self.embedding_norm(self.words(ids) + self.positions[:length]))
         bias = ((1.0 - mask) * MASKED).view(batch, 1, length)
         if batch > 1:
             bias = bias.repeat_interleave(self.config.heads, dim=0)
         for layer in self.layers:
             x = layer(x, bias)
-        logits: Tensor = self.classifier(torch.tanh(self.pooler(x[:, 0])))
+        logits: Tensor = self.classifier(self.head(x[:, 0]))
         return logits
 
 
-def _activate(x: Tensor, name: str) -> Tensor:
-    if name == "relu":
-        return F.relu(x)
-    return F.gelu(x, approximate="tanh" if name == "gelu_new" else "none")
+def bert_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor, by its name inside edgekit (``networks.families``)."""
+    hidden, wide, width = config.hidden, config.intermediate, config.embedding or config.hidden
+    shapes: dict[str, tuple[int, ...]] = {
+        "bert.embeddings.word_embeddings.weight": (config.vocab_size, width),
+        "bert.embeddings.position_embeddings.weight": (config.positions, width),
+        "bert.embeddings.LayerNorm.weight": (width,),
+        "bert.embeddings.LayerNorm.bias": (width,),
+    }
+    if FAMILIES[config.family].token_types:
+        shapes["bert.embeddings.token_type_embeddings.weight"] = (2, width)
+    linears: dict[str, tuple[int, ...]] = (
+        {} if config.embedding is None else {"bert.embeddings_project": (hidden, width)}
+    )
+    for index in range(config.layers):
+        layer = f"bert.encoder.layer.{index}"
+        linears |= {f"{layer}.attention.self.{part}": (hidden, hidden) for part in ("query", "key", "value")}
+        linears[f"{layer}.attention.output.dense"] = (hidden, hidden)
+        linears[f"{layer}.intermediate.dense"] = (wide, hidden)
+        linears[f"{layer}.output.dense"] = (hidden, wide)
+        for norm in (f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"):
+            shapes[f"{norm}.weight"] = shapes[f"{norm}.bias"] = (hidden,)
+    linears |= head_shapes(hidden, config.head_layers, config.classes)
+    for name, shape in linears.items():
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
+    return shapes
 
 
 def load_bert(config: BertConfig, weights: Mapping[str, Tensor]) -> Bert:
-    """Builds the network from weights under Hugging Face's names (``bert.…``, ``classifier.…``).
+    """Builds the network.
 
     Args:
         config: Sizes; must be those of the weights.
-        weights: float32 tensors of a ``BertForSequenceClassification``.
+        weights: float32 tensors under the names of the config's family, as in its ``…ForSequenceClassification``.
 
     Returns:
         The network in evaluation mode.
     """
+    own_name = FAMILIES[config.family].own_name
+    weights = {name: weights[own_name(name)] for name in bert_shapes(config)}
     scale = 1.0 / math.sqrt(config.hidden // config.heads)
+    positions = weights["bert.embeddings.position_embeddings.weight"]
+    if FAMILIES[config.family].token_types:
+        positions = positions + weights["bert.embeddings.token_type_embeddings.weight"][0]
     state = {
         "words.weight": weights["bert.embeddings.word_embeddings.weight"],
-        "positions": weights["bert.embeddings.position_embeddings.weight"]
-        + weights["bert.embeddings.token_type_embeddings.weight"][0],
+        "positions": positions,
         "embedding_norm.weight": weights["bert.embeddings.LayerNorm.weight"],
-        "classifier.weight": weights["classifier.weight"],
-        "classifier.bias": weights["classifier.bias"],
     }
 
-    def linear(name: str, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def linear(name: str, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """A linear layer's weight and bias, for an input that lacks ``shift``."""
-        weight = weights[f"{name}.weight"]
-        return weight, weights[f"{name}.bias"] + weight @ shift
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return weight, bias if shift is None else bias + weight @ shift
 
     shift = weights["bert.embeddings.LayerNorm.bias"]
+    if config.embedding is not None:
+        state["project.weight"], state["project.bias"] = linear("bert.embeddings_project", shift)
+        shift = torch.zeros(config.hidden)
     for index in range(config.layers):
         here, there = f"layers.{index}", f"bert.encoder.layer.{index}"
         query, key, value = (linear(f"{there}.attention.self.{part}", shift) for part in ("query", "key", "value"))
@@ -227,7 +266,8 @@ def load_bert(config: BertConfig, weights: Mapping[str, Tensor]) -> Bert:
         state[f"{here}.down.bias"] = weights[f"{there}.output.dense.bias"] + shift
         state[f"{here}.output_norm.weight"] = weights[f"{there}.output.LayerNorm.weight"]
         shift = weights[f"{there}.output.LayerNorm.bias"]
-    state["pooler.weight"], state["pooler.bias"] = linear("bert.pooler.dense", shift)
+    for position, name in enumerate(head_shapes(config.hidden, config.head_layers, config.classes)):
+        state[f"{name}.weight"], state[f"{name}.bias"] = linear(name, shift if position == 0 else None)
     with torch.device("meta"):
         network = Bert(config)
     network.load_state_dict(state, assign=True)

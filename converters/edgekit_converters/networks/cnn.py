@@ -1,6 +1,6 @@
 """Kim's convolutional sentence classifier (2014, arXiv 1408.5882), written to be exported.
 
-Parallel convolutions of several widths over the token vectors, ReLU, maximum over time, one linear layer.
+Parallel convolutions of several widths over the token vectors, ReLU, maximum over time, linear layers.
 A window counts only where it lies wholly inside the text, so every padded length gives the same answer.
 """
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgekit_converters.networks.head import Head, HeadLayer, head_shapes
+
 
 @dataclass(frozen=True)
 class CnnConfig:
@@ -24,6 +26,7 @@ class CnnConfig:
         widths: Kernel widths in tokens, in the order in which the head expects their filters.
         filters: Filters of each kernel width.
         classes: Number of labels.
+        head: Layers between the filters' maxima and the classifier.
     """
 
     vocab_size: int
@@ -31,6 +34,12 @@ class CnnConfig:
     widths: tuple[int, ...]
     filters: tuple[int, ...]
     classes: int
+    head: tuple[HeadLayer, ...] = ()
+
+    @property
+    def min_length(self) -> int:
+        """Shortest text that every kernel can read, in tokens."""
+        return max(self.widths)
 
 
 class Cnn(nn.Module):
@@ -44,7 +53,8 @@ class Cnn(nn.Module):
             nn.Conv1d(config.hidden, filters, width)
             for width, filters in zip(config.widths, config.filters, strict=True)
         )
-        self.classifier = nn.Linear(sum(config.filters), config.classes)
+        self.head = Head(sum(config.filters), config.head)
+        self.classifier = nn.Linear(self.head.width, config.classes)
 
     def forward(self, ids: Tensor, mask: Tensor, dropout: float = 0.0) -> Tensor:
         """Classifies token ids.
@@ -63,12 +73,23 @@ class Cnn(nn.Module):
             inside = mask[:, None, width - 1 :]
             pooled.append((F.relu(convolution(x)) * inside).amax(dim=2))
         features = torch.cat(pooled, dim=1)
-        logits: Tensor = self.classifier(F.dropout(features, dropout) if dropout else features)
+        logits: Tensor = self.classifier(self.head(F.dropout(features, dropout) if dropout else features))
         return logits
 
 
+def cnn_shapes(config: CnnConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a CNN, by name."""
+    shapes: dict[str, tuple[int, ...]] = {"words.weight": (config.vocab_size, config.hidden)}
+    for index, (width, filters) in enumerate(zip(config.widths, config.filters, strict=True)):
+        shapes[f"convolutions.{index}.weight"] = (filters, config.hidden, width)
+        shapes[f"convolutions.{index}.bias"] = (filters,)
+    for name, shape in head_shapes(sum(config.filters), config.head, config.classes).items():
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
+    return shapes
+
+
 def load_cnn(config: CnnConfig, weights: Mapping[str, Tensor]) -> Cnn:
-    """Builds the network from weights under its own names (``words``, ``convolutions.N``, ``classifier``)."""
+    """Builds the network from weights under the names of :func:`cnn_shapes`."""
     with torch.device("meta"):
         network = Cnn(config)
     network.load_state_dict(dict(weights), assign=True)

@@ -1,0 +1,79 @@
+"""Which network a state dict holds, by the names and shapes of its tensors, and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgekit_converters.networks.bert import BertConfig
+from edgekit_converters.networks.cnn import CnnConfig
+from edgekit_converters.networks.families import FAMILIES
+
+SUPPORTED = "BERT, DistilBERT and ELECTRA with a classification head, and Kim's TextCNN"
+
+
+@dataclass(frozen=True)
+class RawCheckpoint:
+    """Tensors as stored, and what is known of them.
+
+    Attributes:
+        path: The file or folder.
+        folder: Where its companions lie.
+        weights: float32 tensors under their own names.
+        config: A Hugging Face config.json; empty if there is none.
+        config_source: Its path, for messages.
+        ordered: Whether the weights are in the order in which the module defined them; safetensors keeps none.
+        graph: The operators that its graph uses, where the file has a graph.
+    """
+
+    path: Path
+    folder: Path
+    weights: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+    config_source: str
+    ordered: bool
+    graph: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A network that edgekit knows, with the weights under the names that ``TextModel`` has them."""
+
+    config: BertConfig | CnnConfig
+    weights: Mapping[str, Tensor]
+
+
+def recognise(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None]) -> Recognised:
+    """Finds out what the weights are.
+
+    Args:
+        raw: The checkpoint.
+        heads: Attention heads, where the user gave them.
+        say: Told of choices made for the user.
+
+    Raises:
+        CheckpointError: They are of no supported architecture, or contradict the config.json beside them.
+        OptionError: The number of heads is needed, or does not fit.
+    """
+    from edgekit_converters.architectures import bert, cnn
+
+    found = bert.read_bert(raw, heads, say) if bert.body_of(raw) is not None else cnn.read_cnn(raw, say)
+    return _two_classes(found, say) if found.config.classes == 1 else found
+
+
+def _two_classes(found: Recognised, say: Callable[[str], None]) -> Recognised:
+    """Makes one output z, to which a sigmoid belongs, into two: softmax of (-z/2, z/2) gives sigmoid(z) to the second."""
+    say("the head has one output; it is taken for the sigmoid's input, and class 1 for the one that it speaks for")
+    name = (
+        FAMILIES[found.config.family].own_name("classifier.") if isinstance(found.config, BertConfig) else "classifier."
+    )
+    halves = {
+        name + kind: torch.cat([-0.5 * found.weights[name + kind], 0.5 * found.weights[name + kind]])
+        for kind in ("weight", "bias")
+    }
+    return Recognised(replace(found.config, classes=2), {**found.weights, **halves})

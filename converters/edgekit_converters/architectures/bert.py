@@ -1,0 +1,233 @@
+"""BERT, DistilBERT and ELECTRA: Hugging Face's classes, or a class of the user's own around their encoder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised
+from edgekit_converters.architectures.linears import chain
+from edgekit_converters.networks.bert import BertConfig, bert_shapes
+from edgekit_converters.networks.families import FAMILIES, Family
+from edgekit_converters.networks.head import HeadLayer
+from edgekit_runtime.errors import CheckpointError, OptionError
+
+HEAD_WIDTH = 64
+KNOWN_WIDTHS = (128, 256, 512, 768, 1024)
+"""Hidden widths whose published BERTs all have heads of 64."""
+
+OTHER_FAMILIES = ("roberta", "mobilebert", "albert", "xlnet", "deberta", "gpt2", "t5")
+_WORDS = re.compile(r"(.*\.)?embeddings\.word_embeddings\.weight")
+
+
+def body_of(raw: RawCheckpoint) -> str | None:
+    """The prefix of the encoder's names, such as ``bert.``; None if there is no such encoder.
+
+    Raises:
+        CheckpointError: There are two, or one of another family.
+    """
+    bodies = [found.group(1) or "" for name in raw.weights if (found := _WORDS.fullmatch(name))]
+    if len(bodies) > 1:
+        raise CheckpointError(f"{raw.path} holds {len(bodies)} encoders ({', '.join(bodies)}); one is supported")
+    if bodies and (other := other_family(raw)):
+        raise CheckpointError(f"{raw.path} is a {other} model, which is not supported; supported are {SUPPORTED}")
+    return bodies[0] if bodies else None
+
+
+def other_family(raw: RawCheckpoint) -> str | None:
+    """The name of a family that is known not to be supported, if the tensors' names give it away."""
+    return next((family for family in OTHER_FAMILIES if any(family in name for name in raw.weights)), None)
+
+
+def read_bert(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None]) -> Recognised:
+    """Sizes and weights of a classifier around an encoder."""
+    prefix = body_of(raw)
+    assert prefix is not None, "the caller has looked for it"
+    kind = _family(raw, prefix)
+    family = FAMILIES[kind]
+    own_prefix = family.own_name("bert.embeddings.").removesuffix("embeddings.")
+    weights = {
+        (own_prefix + name.removeprefix(prefix) if name.startswith(prefix) else name): tensor
+        for name, tensor in raw.weights.items()
+    }
+    layer = re.compile(re.escape(family.own_name("bert.encoder.layer.")) + r"(\d+)\.")
+    layers = 1 + max((int(found.group(1)) for name in weights if (found := layer.match(name))), default=-1)
+    if not layers:
+        raise CheckpointError(f"{raw.path} has a BERT without encoder layers; save the whole state dict")
+
+    def size(name: str) -> torch.Size:
+        return _tensor(raw, weights, family.own_name(name)).shape
+
+    if family.token_types and size("bert.embeddings.token_type_embeddings.weight")[0] != 2:
+        raise CheckpointError(
+            f"{raw.path} has {size('bert.embeddings.token_type_embeddings.weight')[0]} token type(s) where BERT has 2: "
+            f"it looks like a RoBERTa, which is not supported; supported are {SUPPORTED}"
+        )
+    vocabulary, width = size("bert.embeddings.word_embeddings.weight")
+    intermediate, hidden = size("bert.encoder.layer.0.intermediate.dense.weight")
+    projected = family.own_name("bert.embeddings_project.weight") in weights
+    head, weights = _head(raw, family, weights, hidden, own_prefix, say)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden=hidden,
+        layers=layers,
+        heads=_heads(hidden, raw, family, heads, say),
+        intermediate=intermediate,
+        positions=size("bert.embeddings.position_embeddings.weight")[0],
+        classes=weights[family.own_name("classifier.weight")].shape[0],
+        layer_norm_eps=float(raw.config.get("layer_norm_eps", 1e-12)),
+        activation=str(raw.config.get(family.setting("hidden_act"), "gelu")),
+        family=kind,
+        embedding=width if projected else None,
+        head=None if head == (HeadLayer(hidden, family.activation),) else head,
+    )
+    _check_config(raw, config, family)
+    return Recognised(config, exact_weights(raw, weights, own_shapes(config)))
+
+
+def own_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor by its name in the checkpoint's family."""
+    own_name = FAMILIES[config.family].own_name
+    return {own_name(name): shape for name, shape in bert_shapes(config).items()}
+
+
+def exact_weights(
+    raw: RawCheckpoint, weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """Those tensors and no others, in those shapes."""
+    for name, shape in shapes.items():
+        found = tuple(_tensor(raw, weights, name).shape)
+        if found != shape:
+            raise CheckpointError(f"{name} in {raw.path} is {found}, where {shape} is expected; the file is damaged")
+    if strange := [name for name in weights if name not in shapes]:
+        raise CheckpointError(
+            f"{raw.path} holds {', '.join(strange[:3])}, which no such classifier has: its answer would be lost; "
+            f"supported are {SUPPORTED}"
+        )
+    return {name: weights[name] for name in shapes}
+
+
+def _family(raw: RawCheckpoint, prefix: str) -> str:
+    """The family, by the names of the encoder's parts; a config.json must agree."""
+    rest = [name.removeprefix(prefix) for name in raw.weights if name.startswith(prefix)]
+    if any(name.startswith("transformer.layer.") for name in rest):
+        found = "distilbert"
+    elif prefix.endswith("electra.") or "embeddings_project.weight" in rest:
+        found = "electra"
+    else:
+        found = "bert"
+    stated = raw.config.get("model_type", found)
+    if stated != found:
+        raise CheckpointError(
+            f"{raw.config_source} says {stated}, and the weights are a {found}'s: they are not of one model; put the "
+            "right config.json there"
+        )
+    return found
+
+
+def _head(
+    raw: RawCheckpoint,
+    family: Family,
+    weights: dict[str, Tensor],
+    hidden: int,
+    own_prefix: str,
+    say: Callable[[str], None],
+) -> tuple[tuple[HeadLayer, ...], dict[str, Tensor]]:
+    """The layers before the classifier, and all weights with the head's under the family's names."""
+    own_layer = family.own_name("head.0.").removesuffix(".")
+    layers: dict[str, HeadLayer] = {}
+    if any(f"{own_layer}.{kind}" in weights for kind in ("weight", "bias")):
+        layers[own_layer] = HeadLayer(_tensor(raw, weights, f"{own_layer}.weight").shape[0], family.activation)
+    else:
+        say(f"{raw.path.name} has no {own_layer}; the head is taken to read the first token's vector as it is")
+    outside = {
+        name.removesuffix(".weight"): tensor
+        for name, tensor in weights.items()
+        if name.endswith(".weight") and tensor.dim() == 2 and not name.startswith((own_prefix, f"{own_layer}."))
+    }
+    if not outside:
+        raise CheckpointError(
+            f"{raw.path} has an encoder and no classification head: fine-tune it first, for example with edgekit finetune"
+        )
+    order = chain(outside, hidden)
+    if order is None:
+        raise CheckpointError(
+            f"the linear layers {', '.join(outside)} of {raw.path} do not follow one another from width {hidden}; "
+            f"supported are {SUPPORTED}"
+        )
+    *between, classifier = order
+    for name in between:
+        layers[name] = HeadLayer(outside[name].shape[0], "relu")
+        say(f"{name} is taken to be followed by a ReLU; labelled texts (--eval) show whether it is")
+    inside = {name: f"head.{index}" for index, name in enumerate(layers)} | {classifier: "classifier"}
+    renamed = {name: tensor for name, tensor in weights.items() if name.rpartition(".")[0] not in inside}
+    for name, ours in inside.items():
+        matrix = weights[f"{name}.weight"]
+        renamed[family.own_name(f"{ours}.weight")] = matrix
+        renamed[family.own_name(f"{ours}.bias")] = weights.get(f"{name}.bias", torch.zeros(matrix.shape[0]))
+    return tuple(layers.values()), renamed
+
+
+def _heads(hidden: int, raw: RawCheckpoint, family: Family, given: int | None, say: Callable[[str], None]) -> int:
+    """The number of attention heads, which is in no shape; a wrong one answers wrongly without an error."""
+    stated = raw.config.get(family.setting("num_attention_heads"))
+    if given is not None:
+        if given < 1 or hidden % given:
+            raise OptionError(f"--heads {given} does not divide the width {hidden}; plausible are {_plausible(hidden)}")
+        if isinstance(stated, int) and stated != given:
+            raise OptionError(f"--heads {given} contradicts {raw.config_source}, which says {stated}; drop one of them")
+        return given
+    if isinstance(stated, int):
+        if stated < 1 or hidden % stated:
+            raise CheckpointError(f"{raw.config_source} says {stated} heads, which do not divide the width {hidden}")
+        return stated
+    if hidden in KNOWN_WIDTHS:
+        heads = hidden // HEAD_WIDTH
+        say(
+            f"no config.json says the number of attention heads; {heads} are taken, the custom at width {hidden} (--heads)"
+        )
+        return heads
+    raise OptionError(
+        f"{raw.path} does not say how many attention heads it has, and a wrong number answers wrongly without an error: "
+        f"put its config.json beside it, or give --heads; at width {hidden} plausible are {_plausible(hidden)}"
+    )
+
+
+def _plausible(hidden: int) -> str:
+    """Head counts whose heads are 16 to 128 wide, the usual widths first."""
+    counts = [hidden // width for width in range(16, 129) if hidden % width == 0]
+    usual = [hidden // width for width in (64, 32) if hidden % width == 0]
+    return ", ".join(str(count) for count in dict.fromkeys([*usual, *sorted(counts)])) or "none: check the width"
+
+
+def _check_config(raw: RawCheckpoint, config: BertConfig, family: Family) -> None:
+    """Refuses a config.json that is not of these weights, or asks for what the network does not do."""
+    sizes = {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "intermediate_size": config.intermediate,
+        "max_position_embeddings": config.positions,
+    }
+    for key, found in ((family.setting(key), size) for key, size in sizes.items()):
+        if raw.config.get(key, found) != found:
+            raise CheckpointError(
+                f"{raw.config_source} says {key} {raw.config[key]}, and the weights have {found}: "
+                "they are not of one model; put the right config.json there"
+            )
+    if raw.config.get("position_embedding_type", "absolute") != "absolute":
+        raise CheckpointError(f"{raw.config_source} asks for relative positions, which are not supported")
+    if raw.config.get("problem_type") in ("multi_label_classification", "regression"):
+        raise CheckpointError(
+            f"{raw.config_source} says {raw.config['problem_type']}; only one label a text out of several is supported"
+        )
+
+
+def _tensor(raw: RawCheckpoint, weights: Mapping[str, Tensor], name: str) -> Tensor:
+    try:
+        return weights[name]
+    except KeyError:
+        raise CheckpointError(f"{raw.path} lacks {name}: save the whole state dict of the model") from None

@@ -1,0 +1,57 @@
+"""What a checkpoint's file holds, read without running code of the file's: one module a file format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit_runtime.errors import CheckpointError, FileError
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file's content.
+
+    Attributes:
+        content: Tensors by name, or whatever else the dictionary held.
+        ordered: Whether it is in the order of definition.
+        graph: Names of the operators of its graph, where it has one.
+    """
+
+    content: Mapping[Any, Any]
+    ordered: bool
+    graph: tuple[str, ...] | None = None
+
+
+def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored:
+    """Reads a file by what is in it.
+
+    Args:
+        path: The file.
+        trust: Whether the user trusts it so far that its code may run.
+        say: Told of choices made for the user.
+
+    Raises:
+        FileError: It cannot be read.
+        CheckpointError: It is damaged, or no checkpoint.
+        UntrustedCheckpointError: Reading it would run code, and ``trust`` is not given.
+    """
+    from edgekit_converters.weights.safetensors_file import read_index, read_safetensors
+    from edgekit_converters.weights.torch_file import read_torch
+
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    if head.startswith((b"PK\x03\x04", b"\x80")):  # by torch.save: a zip, or before torch 1.6 a bare pickle
+        return read_torch(path, trust=trust, say=say)
+    if head[8:9] == b"{":
+        return Stored(read_safetensors(path), ordered=False)
+    if head.lstrip().startswith(b"{") and path.name.endswith(".index.json"):
+        return read_index(path, trust=trust, say=say)
+    raise CheckpointError(
+        f"{path} is no checkpoint: it is neither a file of torch.save nor safetensors; give the model's weights"
+    )
