@@ -151,7 +151,7 @@ def test_labels_are_names_in_any_case_or_ids(tmp_path):
     assert [label for _, label in pairs(path)] == [1, 0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("label", ["neutral", "2", "-1", "1.0", ""])
+@pytest.mark.parametrize("label", ["neutral", "2", "-2", "0.5"])
 def test_an_unknown_label_names_its_line(tmp_path, label):
     path = write(tmp_path, f'text,label\n"two\nlines",1\nbad,{label}\n')
     with pytest.raises(
@@ -199,21 +199,15 @@ def test_a_header_alone_is_refused(tmp_path):
 
 
 def test_a_line_with_too_few_columns_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"data\.csv, line 3 has 1 columns, too few"):
+    with pytest.raises(DataError, match=r"data\.csv, line 3: 1 columns are too few"):
         read_labelled(write(tmp_path, "text,label\ngood,1\nbad\n"), NAMES)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(FileError, match=r"there is no file .*nowhere\.csv"):
         read_labelled(tmp_path / "nowhere.csv", NAMES)
-    with pytest.raises(FileError, match="is a folder; give a csv or tsv file"):
+    with pytest.raises(FileError, match="is a folder, and none that save_to_disk of datasets wrote; give a file"):
         read_labelled(tmp_path, NAMES)
-
-
-def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
-    path = write(tmp_path, "text,label\n电影,1\n".encode("gb18030"))
-    with pytest.raises(DataError, match=r"is not UTF-8 \(byte 11: .*save it as UTF-8"):
-        read_labelled(path, NAMES)
 
 
 def test_columns_by_number_under_a_header_of_unknown_names(tmp_path):

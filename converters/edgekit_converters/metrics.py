@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ def measure(truth: Sequence[int], predicted: Sequence[int], classes: int) -> Met
     """Compares predicted with true class ids, all in ``range(classes)``; at least one."""
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (np.asarray(truth), np.asarray(predicted)), 1)
+    return summarise(confusion)
+
+
+def summarise(confusion: npt.NDArray[np.int64]) -> Metrics:
+    """The figures of a square matrix of counts, true classes in rows and predicted ones in columns; at least one text."""
+    examples = int(confusion.sum())
     right = np.diag(confusion).astype(float)
     in_truth, in_predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     precision = right / np.maximum(in_predicted, 1)
@@ -40,8 +47,8 @@ def measure(truth: Sequence[int], predicted: Sequence[int], classes: int) -> Met
     f1 = 2 * right / np.maximum(in_truth + in_predicted, 1)
     occurring = (in_truth + in_predicted) > 0
     return Metrics(
-        examples=len(truth),
-        accuracy=float(right.sum() / len(truth)),
+        examples=examples,
+        accuracy=float(right.sum() / examples),
         precision=float(precision[occurring].mean()),
         recall=float(recall[occurring].mean()),
         f1=float(f1[occurring].mean()),

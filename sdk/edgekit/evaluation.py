@@ -6,16 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit_converters.data import DataOptions, read_labelled
-from edgekit_converters.metrics import Metrics, measure
+import numpy as np
+
+from edgekit_converters.data import DataOptions, stream_labelled
+from edgekit_converters.metrics import Metrics, summarise
+from edgekit_converters.progress import LogListener
 from edgekit_runtime.classifier import Classifier
 
 
 @dataclass(frozen=True)
 class Evaluation(Metrics):
-    """What ``edgekit eval --json`` prints: the metrics, and the engine that answered."""
+    """What ``edgekit eval --json`` prints: the metrics, and what they were measured on.
+
+    Attributes:
+        engine: The engine that answered.
+        skipped: Rows that could not be used and were left out because --skip-bad was given.
+        left_out: Rows that the label map leaves out.
+    """
 
     engine: str
+    skipped: int = 0
+    left_out: int = 0
 
 
 def evaluate(
@@ -24,23 +35,30 @@ def evaluate(
     options: DataOptions | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Classifies labelled texts and compares.
+    """Classifies labelled texts and compares, one at a time: the data may be larger than the memory.
 
     Args:
         classifier: An open bundle.
-        data: A csv or tsv file.
-        options: What the file does not say.
-        progress: Told how many of how many texts are done.
+        data: A file, a dataset's folder, ``-`` for stdin, or ``hf:OWNER/NAME`` (docs/data.md).
+        options: What the data does not say.
+        progress: Told how much of how much is done: texts of up to 1000, bytes of a longer file.
+        say: Told of what was recognised and left out; None writes it to the log.
 
     Raises:
-        FileError, DataError: The file is missing or no labelled text.
+        EdgekitError: The data is missing or no labelled text.
     """
-    labelled = read_labelled(data, classifier.labels, options)
-    predicted = []
-    for text in labelled.texts:
-        predicted.append(classifier.labels.index(classifier(text).label))
-        if progress is not None:
-            progress(len(predicted), len(labelled.texts))
-    metrics = measure(labelled.labels, predicted, len(classifier.labels))
-    return Evaluation(**vars(metrics), engine=classifier.engine.name)
+    stream = stream_labelled(data, classifier.labels, options, say=say or LogListener().say)
+    ids = {label: index for index, label in enumerate(classifier.labels)}
+    confusion = np.zeros((len(ids), len(ids)), dtype=np.int64)
+    for example in stream:
+        confusion[example.label, ids[classifier(example.text).label]] += 1
+        if progress is not None and (done := stream.progress()) is not None:
+            progress(*done)
+    return Evaluation(
+        **vars(summarise(confusion)),
+        engine=classifier.engine.name,
+        skipped=stream.skipped,
+        left_out=stream.left_out,
+    )

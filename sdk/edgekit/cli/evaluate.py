@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from edgekit.cli.options import BundlePath, DataPath, EngineName, Json, LabelColumn, TextColumn, Threads
+from edgekit.cli.options import UNSAID, BundlePath, DataPath, EngineName, Json, Threads, with_data_options
 from edgekit.cli.terminal import Terminal, native_output_hidden, percent, print_json, print_result
 from edgekit.evaluation import evaluate
 from edgekit_converters.data import DataOptions
+from edgekit_converters.data.source import shown
 from edgekit_runtime import load
 
 
+@with_data_options
 def command(
     bundle: BundlePath,
     data: DataPath,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
+    data_options: DataOptions = UNSAID,
     engine: EngineName = None,
     threads: Threads = None,
     json: Json = False,
@@ -24,12 +25,14 @@ def command(
     Example:
       $ edgekit eval model.edgekit dev.tsv
       $ edgekit eval model.edgekit reviews.csv --text-column body --label-column 3 --json
+      $ edgekit eval model.edgekit stars.jsonl.gz --label-map stars --skip-bad
+      $ edgekit eval model.edgekit hf:stanfordnlp/sst2 --split validation
     """
     with native_output_hidden():
         classify = load(bundle, engine=engine, threads=threads)
     with classify, Terminal() as terminal:
-        terminal.stage(f"Classifying {data}")
-        result = evaluate(classify, data, DataOptions(text_column, label_column), progress=terminal.progress)
+        terminal.stage(f"Classifying {shown(str(data))}")
+        result = evaluate(classify, data, data_options, progress=terminal.progress, say=terminal.say)
         labels = classify.labels
     if json:
         print_json(result)

@@ -2,27 +2,98 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from edgekit_converters.data import DataOptions
+from edgekit_converters.stop_words import read_stop_words
 from edgekit_runtime.errors import OptionError
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The .edgekit file.", show_default=False)]
-DataPath = Annotated[Path, typer.Argument(metavar="DATA", help="Labelled text, csv or tsv.", show_default=False)]
+DataPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Labelled text: csv, tsv, jsonl, parquet, a dataset's folder, hf:OWNER/NAME, or - for stdin.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="Engine to use; default: the first that works here.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Most threads a text may use; default: up to 4.")]
-TextColumn = Annotated[
-    str | None, typer.Option("--text-column", help="Column with the text, by name or by number from 1.")
-]
-LabelColumn = Annotated[
-    str | None, typer.Option("--label-column", help="Column with the label, by name or by number from 1.")
-]
 Labels = Annotated[
     str | None, typer.Option("--labels", metavar="A,B,…", help="Names of the classes, in the order of the head.")
 ]
+Clean = Annotated[
+    str | None,
+    typer.Option(
+        "--clean",
+        metavar="A,B,…",
+        help="Steps before the tokenizer, in order: html, urls, handles, full-width, simplified, stop-words.",
+    ),
+]
+StopWords = Annotated[
+    Path | None,
+    typer.Option("--stop-words", metavar="FILE", help="One word a line, for the step stop-words of --clean."),
+]
+
+UNSAID = DataOptions()
+"""What a command gets whose user says nothing of the data."""
+
+DATA_OPTIONS: dict[str, Any] = {
+    "text_column": Annotated[
+        str | None, typer.Option("--text-column", help="Column with the text, by name or by number from 1.")
+    ],
+    "label_column": Annotated[
+        str | None, typer.Option("--label-column", help="Column with the label, by name or by number from 1.")
+    ],
+    "label_map": Annotated[
+        str | None,
+        typer.Option(
+            "--label-map",
+            metavar="MAP",
+            help="What the labels mean: stars, or such as 1-2=negative,4-5=positive,3= (no class leaves out).",
+        ),
+    ],
+    "encoding": Annotated[
+        str | None, typer.Option("--encoding", help="Of a text file, such as gb18030; default: UTF-8 or by its mark.")
+    ],
+    "split": Annotated[str | None, typer.Option("--split", help="Which split of a dataset.")],
+    "header": Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a csv names the columns; default: look."),
+    ],
+    "skip_bad": Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used, and count them.")],
+}
+"""The option for each field of DataOptions."""
+
+
+def with_data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that make up DataOptions in place of its parameter ``data_options``."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "data_options":
+            parameters += (
+                parameter.replace(name=field.name, default=field.default, annotation=DATA_OPTIONS[field.name])
+                for field in dataclasses.fields(DataOptions)
+            )
+        else:
+            parameters.append(parameter)
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        said = {name: arguments.pop(name) for name in DATA_OPTIONS}
+        command(**arguments, data_options=DataOptions(**said))
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
 
 
 def names(value: str | None, option: str) -> tuple[str, ...] | None:
@@ -35,11 +106,20 @@ def names(value: str | None, option: str) -> tuple[str, ...] | None:
     return parts
 
 
-def numbers(value: str | None, option: str) -> tuple[int, ...] | None:
-    """Splits "16,32" into whole numbers; None stays None."""
+def lengths(value: str | None, option: str) -> tuple[int, ...] | Literal["auto"] | None:
+    """Splits "16,32" into whole numbers; auto and None stay what they are."""
     parts = names(value, option)
     if parts is None:
         return None
+    if parts == ("auto",):
+        return "auto"
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise OptionError(f"{option} takes whole numbers separated by commas, such as 16,32,64,128, not {value!r}")
+        raise OptionError(
+            f"{option} takes auto, or whole numbers separated by commas, such as 16,32,64,128, not {value!r}"
+        )
     return tuple(int(part) for part in parts)
+
+
+def words_of(stop_words: Path | None) -> tuple[str, ...] | None:
+    """The words in the file of --stop-words; None stays None."""
+    return None if stop_words is None else read_stop_words(stop_words)
