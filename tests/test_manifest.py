@@ -51,16 +51,22 @@ verifications = st.builds(
 @st.composite
 def texts(draw: st.DrawFn) -> TextSpec:
     buckets = sorted(draw(st.sets(st.integers(1, 4096), min_size=1, max_size=5)))
-    ids = draw(st.dictionaries(st.sampled_from(["unk", "cls", "sep"]), st.integers(0, 2**31 - 1)))
+    ids = draw(st.dictionaries(st.sampled_from(["unk", "cls", "sep"]), st.integers(0, 2**30)))
+    stop_words = tuple(draw(st.lists(words, max_size=2)))
     return TextSpec(
         tokenizer="tokenizer.json",
         kind=draw(words),
         lower_case=draw(st.booleans()),
         max_length=buckets[-1],
         buckets=tuple(buckets),
-        special_ids=ids | {"pad": draw(st.integers(0, 2**31 - 1))},
-        clean=tuple(draw(st.lists(words, max_size=2))),
+        special_ids=ids | {"pad": draw(st.integers(0, 2**30))},
+        clean=(
+            *draw(st.lists(words.filter(lambda name: name != "stop-words"), max_size=2)),
+            *["stop-words"] * bool(stop_words),
+        ),
+        stop_words=stop_words,
         min_length=draw(st.integers(1, buckets[-1])),
+        dropped=draw(st.none() | st.integers(2**30 + 1, 2**31 - 1)),
     )
 
 
@@ -111,7 +117,9 @@ def test_the_json_is_that_of_the_contract() -> None:
             "buckets": [4, 8, 16],
             "special_ids": {"pad": 0, "unk": 1, "cls": 2, "sep": 3},
             "clean": [],
+            "stop_words": [],
             "min_length": 1,
+            "dropped": None,
         },
         "golden": "golden.json",
         "programs": [
@@ -222,6 +230,11 @@ def test_a_number_that_no_float_holds() -> None:
         ({"special_ids": {"pad": 2**31}}, "32-bit integers"),
         ({"special_ids": {"pad": -1}}, "32-bit integers"),
         ({"max_length": 10**30, "buckets": [10**30]}, "32-bit integers"),
+        ({"dropped": -1}, "32-bit integers"),
+        ({"dropped": 2**31}, "32-bit integers"),
+        ({"dropped": 1}, "must not be one of special_ids"),
+        ({"clean": ["stop-words"]}, "both stop_words and the step 'stop-words' in clean, or neither"),
+        ({"clean": ["html"], "stop_words": ["the"]}, "both stop_words and the step 'stop-words' in clean, or neither"),
     ],
 )
 def test_lengths_and_ids_that_make_no_sense(changes: dict[str, Any], match: str) -> None:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles import TEXT, tokenizer_json
+from edgekit_converters.tokenizer.word_level import any_of, removed, word_level
+from edgekit_runtime.cleaning import cleaner
 from edgekit_runtime.errors import BundleError, TokenizerError
 from edgekit_runtime.text import TextEncoder, load_tokenizer, well_formed
 
@@ -119,6 +121,75 @@ def test_no_tokenizer(data: bytes) -> None:
         TextEncoder(data, TEXT)
 
 
-def test_a_cleaning_step_of_a_newer_edgekit() -> None:
-    with pytest.raises(BundleError, match="no text cleaning named html, urls: upgrade"):
-        TextEncoder(tokenizer_json(), dataclasses.replace(TEXT, clean=("html", "urls")))
+@pytest.mark.parametrize("clean", [("html", "emoji"), ("emoji",), ("HTML",)])
+def test_a_cleaning_step_of_a_newer_edgekit(clean: tuple[str, ...]) -> None:
+    with pytest.raises(BundleError, match=r"no text cleaning named (emoji|HTML): upgrade"):
+        TextEncoder(tokenizer_json(), dataclasses.replace(TEXT, clean=clean))
+
+
+# Cleaning
+
+CLEANING = dataclasses.replace(
+    TEXT, clean=("html", "full-width", "urls", "handles", "simplified", "stop-words"), stop_words=("very", "的")
+)
+cleaning = TextEncoder(tokenizer_json(), CLEANING)
+before_it = cleaner(CLEANING.clean, CLEANING.stop_words)
+
+
+def test_cleaning_runs_before_the_tokenizer_and_before_the_shortcut() -> None:
+    dirty = "<b>A</b> very good&#32;film http://a.b/bad @bad"
+    assert dirty.isascii()
+    assert cleaning.ids(dirty) == [CLS, 4, 5, 7, SEP]
+    assert encoder.ids(dirty) != cleaning.ids(dirty)
+    assert cleaning.ids("Ａ　ｇｏｏｄ　<i>ｆｉｌｍ</i>") == [CLS, 4, 5, 7, SEP]
+
+
+def test_a_text_of_which_cleaning_leaves_nothing_is_the_empty_text() -> None:
+    assert cleaning.ids("<br/> http://a.b @someone very") == encoder.ids("")
+    assert cleaning.ids_of(["<br/>"]) == encoder.ids_of([""])
+
+
+@given(
+    any_text
+    | st.lists(st.sampled_from(["<b>", "http://a.b", "@c", "very", "好", "壞", "ｇｏｏｄ", "&amp;"])).map(" ".join)
+)
+def test_the_ids_are_those_of_the_cleaned_text(text: str) -> None:
+    assert before_it is not None
+    cleaned = before_it(well_formed(text))
+    assert cleaning.ids(text) == encoder.ids(cleaned)
+    assert cleaning.ids_of([text]) == encoder.ids_of([cleaned])
+    assert cleaning.whole_ids_of([text]) == encoder.whole_ids_of([cleaned])
+
+
+# What is not cut, and what is dropped
+
+
+@given(st.lists(any_text | st.just("good film " * 20), max_size=4))
+def test_whole_ids_once_cut_are_the_ids(texts: list[str]) -> None:
+    whole = encoder.whole_ids_of(texts)
+    assert [encoder.cut(ids) for ids in whole] == encoder.ids_of(texts)
+    library = load_tokenizer(tokenizer_json())
+    assert whole == [library.encode(well_formed(text)).ids for text in texts]
+    library.enable_truncation(7)
+    assert [encoder.cut(ids, 7) for ids in whole] == [library.encode(well_formed(text)).ids for text in texts]
+
+
+def test_dropped_ids_are_gone_before_the_text_is_cut_and_padded() -> None:
+    words = word_level({"good": 1, "film": 2}, None, [removed(any_of(" "))], lower=True)
+    spec = dataclasses.replace(
+        TEXT, kind="wordlevel", special_ids={"pad": 0}, max_length=4, buckets=(2, 4), min_length=2, dropped=3
+    )
+    dropping = TextEncoder(words, spec)
+    assert dropping.ids("a b c d e Good x film y") == [1, 2]
+    assert dropping.ids("x y") == []
+    assert dropping.ids("good film good film good x") == [1, 2, 1, 2]
+    assert dropping.ids_of(["x", "a good film"]) == [[], [1, 2]]
+    assert dropping.whole_ids_of(["good x " * 6]) == [[1] * 6]
+    padded, mask = dropping.pad(dropping.ids("x"), spec.buckets)
+    assert (padded.tolist(), mask.tolist()) == ([[0, 0]], [[1.0, 1.0]])
+
+
+def test_a_tokenizer_that_cannot_encode_unknown_words() -> None:
+    broken = word_level({"good": 1}, "[UNK]", [removed(any_of(" "))], lower=True)
+    with pytest.raises(TokenizerError, match="cannot encode unknown words"):
+        TextEncoder(broken, TEXT)

@@ -1,4 +1,4 @@
-"""A vocab.txt gives the ids of transformers' BertTokenizer; a tokenizer.json gives its own."""
+"""A vocab.txt gives the ids of transformers' BertTokenizer, a tokenizer.json its own; both must fit the embedding table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertTokenizer
 
 from conftest import PIECES
-from edgekit_converters.tokenizer import read_tokenizer
+from edgekit_converters.tokenizer.reading import LIST_NAMES, check_fits, find_tokenizer, read_tokenizer
 from edgekit_runtime.errors import FileError, TokenizerError
 from edgekit_runtime.text import load_tokenizer
 
@@ -120,8 +120,8 @@ def test_a_piece_that_is_a_line_separator_shifts_no_id(tmp_path, separator):
 
 
 def test_a_vocabulary_without_cls_gets_none(tmp_path):
-    found = read_tokenizer(write(tmp_path, ("[PAD]", "[UNK]", "good")), lambda message: None)
-    assert ids(found, "good bad") == [2, 1]
+    found = read_tokenizer(write(tmp_path, ("[PAD]", "[UNK]", "good", "##s")), lambda message: None)
+    assert ids(found, "goods bad") == [2, 3, 1]
     assert found.special_ids == {"pad": 0, "unk": 1}
 
 
@@ -197,18 +197,11 @@ def test_a_tokenizer_of_another_kind_is_refused(tmp_path, model):
         read_tokenizer(tmp_path / "tokenizer.json", print)
 
 
-@pytest.mark.parametrize("content", [b"{", b"{}", b'{"model": 3}'])
+@pytest.mark.parametrize("content", [b'{"model": {}}', b'{"version": "1.0", "model": {"type": "Unheard"}}'])
 def test_a_broken_tokenizer_json_is_refused(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
     with pytest.raises(TokenizerError, match=r"tokenizer\.json cannot be read"):
         read_tokenizer(tmp_path / "tokenizer.json", print)
-
-
-@pytest.mark.parametrize("content", [b"", b"good\nbad\n", b"some other text", b"\n"])
-def test_a_vocabulary_without_unk_is_refused(tmp_path, content):
-    (tmp_path / "vocab.txt").write_bytes(content)
-    with pytest.raises(TokenizerError, match=r"has no \[UNK\], so it is no WordPiece vocabulary"):
-        read_tokenizer(tmp_path / "vocab.txt", print)
 
 
 def test_a_vocabulary_that_names_pieces_twice_is_refused(tmp_path):
@@ -218,10 +211,135 @@ def test_a_vocabulary_that_names_pieces_twice_is_refused(tmp_path):
 
 def test_a_vocabulary_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "vocab.txt").write_bytes("[UNK]\n很".encode("gb18030"))
-    with pytest.raises(TokenizerError, match=r"neither a tokenizer.json nor a vocab.txt in UTF-8"):
+    with pytest.raises(TokenizerError, match="is no tokenizer in UTF-8"):
         read_tokenizer(tmp_path / "vocab.txt", print)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(FileError, match="cannot read the tokenizer"):
         read_tokenizer(tmp_path, print)
+
+
+def test_a_word_level_tokenizer_that_cannot_encode_unknown_words_is_refused(tmp_path):
+    words = Tokenizer(models.WordLevel({"good": 0}, unk_token="[UNK]"))
+    words.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(TokenizerError, match="cannot encode unknown words"):
+        read_tokenizer(tmp_path / "tokenizer.json", print)
+
+
+# Where it is looked for
+
+
+def lay(folder, **files):
+    """Files by name, __ standing for the dot."""
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", *LIST_NAMES])
+def test_every_usual_name_is_found(tmp_path, name):
+    (tmp_path / name).write_text("anything")
+    assert find_tokenizer(None, tmp_path) == tmp_path / name
+    assert find_tokenizer(tmp_path, tmp_path / "elsewhere") == tmp_path / name
+
+
+def test_a_given_file_goes_before_what_lies_there(tmp_path):
+    lay(tmp_path, words__txt="a", vocab__txt="b")
+    assert find_tokenizer(tmp_path / "words.txt", tmp_path) == tmp_path / "words.txt"
+
+
+def test_of_the_two_forms_of_a_hugging_face_vocabulary_the_first_is_taken(tmp_path):
+    lay(tmp_path, vocab__txt="a", tokenizer__json="b")
+    assert find_tokenizer(None, tmp_path).name == "tokenizer.json"
+
+
+@pytest.mark.parametrize("other", ["tokenizer__json", "vocab__txt", "word_index__json"])
+def test_several_that_differ_are_refused_by_name(tmp_path, other):
+    lay(tmp_path, words__txt="a", **{other: "b"})
+    with pytest.raises(
+        TokenizerError, match=r"several tokenizers that differ \(.*words\.txt.*\): give the one .* --tokenizer"
+    ):
+        find_tokenizer(None, tmp_path)
+    lay(tmp_path, words__txt="b")
+    assert find_tokenizer(None, tmp_path).name == (
+        "words.txt" if other.startswith("word_") else other.replace("__", ".")
+    )
+
+
+def test_nothing_that_is_known_as_a_tokenizer(tmp_path):
+    lay(tmp_path, readme__txt="a")
+    with pytest.raises(
+        TokenizerError, match=r"no tokenizer\.json or vocab\.txt lies in .*, and no word list .* --tokenizer PATH"
+    ):
+        find_tokenizer(None, tmp_path)
+    with pytest.raises(FileError, match="there is no tokenizer"):
+        find_tokenizer(tmp_path / "vocab.txt", tmp_path)
+
+
+# Against the embedding table
+
+
+def read(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8")
+    return read_tokenizer(folder / name, lambda message: None)
+
+
+def fits(tokenizer, rows):
+    said: list[str] = []
+    check_fits(tokenizer, rows, "it", said.append)
+    return said
+
+
+def test_a_vocabulary_fits_a_table_of_its_size_or_one_rounded_up(tmp_path):
+    wordpiece_of_69 = read_tokenizer(write(tmp_path, PIECES[:69]), lambda message: None)
+    assert fits(wordpiece_of_69, 69) == []
+    assert "3 rows more than it has pieces; they are taken for padding" in fits(wordpiece_of_69, 72)[0]
+    for rows in (68, 70, 71, 69 + 128 + 3, 1000):
+        with pytest.raises(TokenizerError, match=f"has 69 pieces and the model's embedding table {rows} rows"):
+            fits(wordpiece_of_69, rows)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "rows", "missing"),
+    [
+        ("good bad ok a b c", 7, "<pad> and <unk>"),
+        ("good bad ok a b c", 8, "<pad> and <unk>"),
+        ("[PAD] good bad ok a b c", 8, "<unk>"),
+        ("<unk> good bad ok a b c", 9, "<pad>"),
+    ],
+)
+def test_rows_that_training_kept_for_padding_and_unknown_words_are_not_guessed(tmp_path, pieces, rows, missing):
+    words = read(tmp_path, "words.txt", pieces.replace(" ", "\n"))
+    with pytest.raises(
+        TokenizerError, match=f"put {missing} into the list where their ids are, 0 being the first line"
+    ):
+        fits(words, rows)
+
+
+def test_the_piece_for_dropped_words_needs_no_row(tmp_path):
+    words = read(tmp_path, "words.txt", "<pad>\ngood\nbad")
+    assert (words.size, words.dropped) == (3, 3)
+    assert fits(words, 3) == []
+
+
+def test_ids_from_1_may_leave_rows_of_the_table_unused(tmp_path):
+    words = read(tmp_path, "word_index.json", '{"good": 1, "bad": 2}')
+    assert fits(words, 3) == []
+    assert fits(words, 1000) == ["the embedding table has 997 rows more than it has ids; no text will use them"]
+    with pytest.raises(TokenizerError, match="for Keras with num_words give what"):
+        fits(words, 2)
+
+
+def test_tokens_added_after_training_are_named(tmp_path):
+    tokenizer = wordpiece(PIECES)
+    tokenizer.add_tokens(["<url>", "<user>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    found = read_tokenizer(tmp_path / "tokenizer.json", lambda message: None)
+    assert fits(found, len(PIECES) + 2) == []
+    with pytest.raises(TokenizerError, match=r"past the .* table \(<user>\): take them out of its added_tokens"):
+        fits(found, len(PIECES) + 1)
+    with pytest.raises(TokenizerError, match=rf"past the {len(PIECES)} rows of .* \(<url>, <user>\)"):
+        fits(found, len(PIECES))
+    with pytest.raises(TokenizerError, match="not the tokenizer that the model was trained with"):
+        fits(found, len(PIECES) - 1)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from conftest import PIECES
 from edgekit_converters.sample import sample_texts
-from edgekit_converters.tokenizer import bert_tokenizer
+from edgekit_converters.tokenizer.bert import bert_tokenizer
 from edgekit_runtime.text import load_tokenizer
 from edgekit_runtime.wordpiece import PlainWordPiece, shortcut
 

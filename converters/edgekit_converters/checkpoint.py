@@ -23,6 +23,7 @@ from edgekit_converters.weights import Stored, read_stored
 from edgekit_converters.weights.state_dict import state_dict
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import replacing
+from edgekit_runtime.cleaning import check_cleaning
 from edgekit_runtime.errors import BundleError, CheckpointError, FileError, OptionError, TokenizerError
 from edgekit_runtime.manifest import HistoryStep
 
@@ -61,6 +62,10 @@ class ReadOptions:
     clean: tuple[str, ...] | None = None
     stop_words: tuple[str, ...] | None = None
     trust: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clean is not None:
+            check_cleaning(self.clean, self.stop_words or ())
 
 
 def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str], None]) -> TextModel:
@@ -103,6 +108,7 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
         labels=_labels(options.labels, raw.config, found.config.classes, say),
         pad_to=options.pad_to,
         clean=options.clean or (),
+        stop_words=options.stop_words or (),
         history=(_read_step(path, found.config),),
     )
 
@@ -124,6 +130,7 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
         "labels": list(model.labels),
         "pad_to": model.pad_to,
         "clean": list(model.clean),
+        "stop_words": list(model.stop_words),
         "history": jsonio.encode(model.history),
     }
     with replacing(path) as file:
@@ -277,9 +284,20 @@ def _from_own_format(
     stated = {"id2label": {str(index): name for index, name in enumerate(content.get("labels", []))}}
     labels = _labels(options.labels, stated, config.classes, say)
     pad_to = options.pad_to if options.pad_to is not None else content.get("pad_to")
-    clean = options.clean if options.clean is not None else tuple(map(str, content.get("clean", ())))
+    if options.clean is not None:
+        clean, stop_words = options.clean, options.stop_words or ()
+    else:
+        clean, stop_words = _strings(content, "clean"), options.stop_words or _strings(content, "stop_words")
     history = (*history, _read_step(path, config))
-    return TextModel(_name(path), config, weights, tokenizer, labels, pad_to, clean, history)
+    return TextModel(_name(path), config, weights, tokenizer, labels, pad_to, clean, history, stop_words)
+
+
+def _strings(content: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """A list of strings of edgekit's own format; checkpoints of older versions may lack it."""
+    value = content.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise CheckpointError(f"{key} of the checkpoint is no list of strings; the file is damaged")
+    return tuple(value)
 
 
 @dataclass(frozen=True)

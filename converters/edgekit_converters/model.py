@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edgekit_converters.networks.bert import Bert, BertConfig, load_bert
 from edgekit_converters.networks.cnn import Cnn, CnnConfig, load_cnn
+from edgekit_runtime.cleaning import check_cleaning
 from edgekit_runtime.manifest import HistoryStep, TextSpec
 
 DEFAULT_MAX_LENGTH = 128
@@ -21,10 +22,11 @@ class TokenizerFile:
 
     Attributes:
         json: A Hugging Face ``tokenizer.json``.
-        kind: ``wordpiece`` or ``wordlevel``.
+        kind: ``wordpiece``, ``wordlevel`` or ``char``.
         lower_case: Whether it lowers case.
         special_ids: Ids of ``pad``, ``unk``, ``cls`` and ``sep``, those that it has; ``pad`` always.
-        size: One more than its highest id.
+        size: One more than its highest id that a text can have.
+        dropped: Id that it gives to unknown words, which then are dropped; None if they count.
     """
 
     json: bytes
@@ -32,6 +34,7 @@ class TokenizerFile:
     lower_case: bool
     special_ids: dict[str, int]
     size: int
+    dropped: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class TextModel:
         pad_to: Length to which the CNN's training padded short texts, in tokens; None if it did not.
         clean: Names of the cleaning steps that run before the tokenizer, as they did in training.
         history: The stages that it has been through.
+        stop_words: The words that the cleaning step ``stop-words`` drops.
+
+    Raises:
+        OptionError: There is no such cleaning step, or the stop words do not go with the steps.
     """
 
     name: str
@@ -57,6 +64,10 @@ class TextModel:
     pad_to: int | None = None
     clean: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    stop_words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_cleaning(self.clean, self.stop_words)
 
     @property
     def architecture(self) -> str:
@@ -91,5 +102,7 @@ class TextModel:
             buckets=buckets,
             special_ids=self.tokenizer.special_ids,
             clean=self.clean,
+            stop_words=self.stop_words,
             min_length=self.min_length,
+            dropped=self.tokenizer.dropped,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 
+from edgekit_runtime.manifest import TextSpec
+
 _THINGS = ("film", "room", "phone", "meal", "story", "service")
 _PRAISE = (
     "The {} was wonderful.",
@@ -35,6 +37,16 @@ _CHINESE = (
     "朋友推荐的{}果然不错，环境干净，态度热情，价格也很合理，推荐给大家。",
     "说实话，这个{}既不好也不坏，只能说勉强可以接受吧。",
 )
+_CLEANED = {
+    "html": "<!-- review --><p>The film was <b>wonderful</b>:<br/>warm &amp; clever&#33;</p>",
+    "urls": "The film was good, see https://example.com/film?id=1 or www.example.com.",
+    "handles": "@anna the film was good, 谢谢 @小明",
+    "full-width": "Ｔｈｅ　ｆｉｌｍ　ｗａｓ　ｇｏｏｄ！",
+    "simplified": "這個電影非常好，歡迎觀賞。",
+    "stop-words": "The film was good, {}.",
+}
+"""For each cleaning step a text that it changes."""
+
 _ODD = (
     "",
     " ",
@@ -59,29 +71,35 @@ def sample_texts() -> list[str]:
     return [*english, *chinese, *pairs, *_ODD]
 
 
-def golden_texts(count_tokens: Callable[[str], int], buckets: Sequence[int]) -> list[str]:
-    """Texts for a bundle's self-test: each bucket is met in English and in Chinese, where a text can be that short.
+def golden_texts(count_tokens: Callable[[str], int], spec: TextSpec, words: Sequence[str] = ()) -> list[str]:
+    """Texts for a bundle's self-test.
+
+    Each bucket is met in English and in Chinese, where a text can be that short, and each cleaning step has work to do.
 
     Args:
-        count_tokens: Length of a text in tokens, before it is cut.
-        buckets: The padded lengths, ascending.
+        count_tokens: Length of a text in tokens, cleaned, before it is cut.
+        spec: The padded lengths and the cleaning.
+        words: The vocabulary: where the tokenizer drops the words of these texts, some of its own fill them up.
     """
     english = [form.format(thing) for form, thing in zip(_PRAISE + _BLAME, _THINGS * 2, strict=False)]
     chinese = [form.format(thing) for form, thing in zip(_CHINESE, _CHINESE_THINGS * 2, strict=False)]
+    filler = next((word for word in ("ok", *words) if count_tokens(f"{word} {word}") > count_tokens(word)), "ok")
     texts = ["", "ok", "👍 not bad at all"]
+    texts += [_CLEANED[step].format(" ".join(spec.stop_words[:8])) for step in spec.clean]
     floor = 0
-    for bucket in buckets:
+    for bucket in spec.buckets:
         for sentences, gap in ((english, " "), (chinese, "")):
-            text = _of_length(sentences, gap, floor, bucket, count_tokens)
+            text = _of_length(sentences, gap, filler, floor, bucket, count_tokens)
             if text is not None:
                 texts.append(text)
         floor = bucket
-    texts.append(" ".join(english * 40)[: 40 * buckets[-1]])  # over every limit, so that cutting is tested too
+    long = " ".join(english * 40)[: 40 * floor]  # over every limit, so that cutting is tested too
+    texts.append(long if count_tokens(long) > floor else " ".join([filler] * (floor + 1)))
     return list(dict.fromkeys(texts))
 
 
 def _of_length(
-    sentences: Sequence[str], gap: str, floor: int, ceiling: int, count_tokens: Callable[[str], int]
+    sentences: Sequence[str], gap: str, filler: str, floor: int, ceiling: int, count_tokens: Callable[[str], int]
 ) -> str | None:
     """Sentences joined until their length lies over ``floor`` and not over ``ceiling``; words fill the gap."""
     text = ""
@@ -89,9 +107,10 @@ def _of_length(
         longer = text + (gap if text else "") + sentences[index % len(sentences)]
         if count_tokens(longer) > ceiling:
             break
-        text = longer
+        if count_tokens(longer) > count_tokens(text):
+            text = longer
     for _ in range(ceiling):
         if floor < count_tokens(text) <= ceiling:
             return text
-        text += " ok"
+        text += f" {filler}"
     return None

@@ -28,7 +28,7 @@ from edgekit_runtime.engines import engine_class
 from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden, GoldenText
 from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, TextSpec, Verification
-from edgekit_runtime.text import TextEncoder, load_tokenizer, well_formed
+from edgekit_runtime.text import TextEncoder, load_tokenizer
 
 MIN_AGREEMENT = 0.97
 """Without labels the program must give the float network's label on this share of the sample."""
@@ -91,10 +91,12 @@ def verify(
         GateError: A program answers too differently; the message has the figures.
         EngineError: An engine cannot run its program here.
     """
-    reference = _reference(given, model, text, data, listener)
     encoder = TextEncoder(model.tokenizer.json, text)
-    untruncated = load_tokenizer(model.tokenizer.json)
-    chosen = golden_texts(lambda item: len(untruncated.encode(item).ids), text.buckets)
+    reference = _reference(given, model, encoder, data, listener)
+    vocabulary = load_tokenizer(model.tokenizer.json).get_vocab()
+    chosen = golden_texts(
+        lambda item: len(encoder.whole_ids_of([item])[0]), text, sorted(vocabulary, key=vocabulary.__getitem__)
+    )
     golden = [GoldenText(item, tuple(encoder.ids(item)), {}) for item in chosen]
     reports = []
     for lowered in programs:
@@ -141,28 +143,37 @@ def write_bundle(path: str | Path, verified: Verified, history: Sequence[History
 
 
 def _reference(
-    given: TextModel, model: TextModel, text: TextSpec, data: LabelledText | None, listener: Listener
+    given: TextModel, model: TextModel, encoder: TextEncoder, data: LabelledText | None, listener: Listener
 ) -> _Reference:
     texts: Sequence[str] = sample_texts() if data is None else data.texts
     labels = None if data is None else data.labels
-    tokenizer = load_tokenizer(given.tokenizer.json)
-    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch([well_formed(item) for item in texts])]
+    text = encoder.spec
+    whole = encoder.whole_ids_of(texts)
     accuracy_original = None
     if labels is not None:
         listener.stage(f"Running the original on {len(texts)} texts")
         original = Original(given)
-        if original.max_length is not None:
-            tokenizer.enable_truncation(original.max_length)
-        whole = [encoding.ids for encoding in tokenizer.encode_batch([well_formed(item) for item in texts])]
-        answers = original.logits(whole, listener.progress).argmax(axis=1)
+        answers = original.logits(_original_ids(given, model, encoder, texts, whole), listener.progress).argmax(axis=1)
         accuracy_original = float((answers == np.asarray(labels)).mean())
     listener.stage(f"Running the float network on {len(texts)} texts")
-    ids = TextEncoder(model.tokenizer.json, text).ids_of(texts)
+    ids = [encoder.cut(row) for row in whole]
     float_logits = run_batches(
         ids, model.network(), listener.progress, pad_id=text.special_ids["pad"], min_length=text.min_length
     )
-    truncated = sum(length > text.max_length for length in lengths) / len(texts)
+    truncated = sum(len(row) > text.max_length for row in whole) / len(texts)
     return _Reference(texts, labels, ids, float_logits, accuracy_original, truncated)
+
+
+def _original_ids(
+    given: TextModel, model: TextModel, encoder: TextEncoder, texts: Sequence[str], whole: list[list[int]]
+) -> list[list[int]]:
+    """The ids that the given checkpoint gets: by its own cleaning and tokenizer, cut at its own limit."""
+    ways = [(each.tokenizer.json, each.clean, each.stop_words) for each in (given, model)]
+    if ways[0] != ways[1]:
+        encoder = TextEncoder(given.tokenizer.json, given.text_spec(encoder.spec.max_length, encoder.spec.buckets))
+        whole = encoder.whole_ids_of(texts)
+    limit = given.position_limit
+    return whole if limit is None else [encoder.cut(row, limit) for row in whole]
 
 
 def _report(engine: str, logits: NDArray[np.float32], reference: _Reference, classes: int) -> Verification:

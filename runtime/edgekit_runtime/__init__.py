@@ -9,6 +9,7 @@ Prediction(label='positive', score=0.98, scores={'negative': 0.02, 'positive': 0
 from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.classifier import Classifier, Prediction, load
 from edgekit_runtime.errors import BundleError, EdgekitError, EngineError
+from edgekit_runtime.explain import Explanation, WordWeight
 
 __version__ = "0.1.0"
 
@@ -18,7 +19,9 @@ __all__ = [
     "Classifier",
     "EdgekitError",
     "EngineError",
+    "Explanation",
     "Prediction",
+    "WordWeight",
     "load",
     "open_bundle",
 ]

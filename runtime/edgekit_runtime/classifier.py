@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.engines import ENGINES, Engine, engine_class
 from edgekit_runtime.errors import EngineError, EngineUnavailableError, OptionError
+from edgekit_runtime.explain import Explanation, explain
 from edgekit_runtime.golden import Golden, check_golden
 from edgekit_runtime.manifest import Manifest, ModelEntry, Program
 from edgekit_runtime.text import TextEncoder
@@ -78,6 +79,18 @@ class Classifier:
             if not isinstance(text, str):
                 raise TypeError(f"a text must be a string, not {type(text).__name__}")
         return [self._predict(ids) for ids in self.encoder.ids_of(texts)]
+
+    def explain(self, text: str) -> Explanation:
+        """Classifies a text and says which words made the answer (docs/explain.md).
+
+        A word's weight is the label's probability minus what it is with a space in the word's place, so a text of N
+        words costs N + 1 classifications; over 512 words, groups of neighbours take the place of words.
+
+        Raises:
+            TypeError: ``text`` is no string.
+            EngineError: The engine failed.
+        """
+        return explain(self, text)
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The program's raw answer to token ids of at most ``max_length``: (classes,) logits."""

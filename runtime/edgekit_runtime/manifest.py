@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit_runtime import jsonio
+from edgekit_runtime.cleaning import STOP_WORDS
 from edgekit_runtime.errors import BundleError, BundleVersionError
 
 SCHEMA_VERSION = 1
@@ -64,10 +65,12 @@ class TextSpec:
         kind: ``wordpiece``, ``wordlevel`` or ``char``: what a reader without the tokenizers library must implement.
         lower_case: Whether the tokenizer lowers case.
         clean: Names of the cleaning steps that run before the tokenizer, in order.
+        stop_words: The words that the step ``stop-words`` drops; empty without that step.
         max_length: Longest input in tokens, special tokens included; longer texts are cut.
         buckets: Padded lengths in tokens, ascending; the last one is ``max_length``.
         special_ids: Ids of ``pad``, ``unk``, ``cls`` and ``sep``, those that the tokenizer has.
         min_length: Shorter texts are padded to this length, and that padding counts as text (a CNN's widest kernel).
+        dropped: Id that the tokenizer gives to unknown words and that is taken out of its answer; None if they count.
     """
 
     tokenizer: str
@@ -77,7 +80,9 @@ class TextSpec:
     buckets: tuple[int, ...]
     special_ids: dict[str, int]
     clean: tuple[str, ...] = ()
+    stop_words: tuple[str, ...] = ()
     min_length: int = 1
+    dropped: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,8 +208,15 @@ def _check(manifest: Manifest) -> None:
             raise BundleError("manifest.json: min_length must lie between 1 and max_length")
         if "pad" not in model.text.special_ids:
             raise BundleError("manifest.json: special_ids has no 'pad'")
-        if not all(0 <= number <= _INT32_MAX for number in (*model.text.special_ids.values(), *buckets)):
-            raise BundleError("manifest.json: buckets and special_ids must be 32-bit integers from 0")
+        numbers = (*model.text.special_ids.values(), *buckets, model.text.dropped or 0)
+        if not all(0 <= number <= _INT32_MAX for number in numbers):
+            raise BundleError("manifest.json: buckets, special_ids and dropped must be 32-bit integers from 0")
+        if model.text.dropped in model.text.special_ids.values():
+            raise BundleError("manifest.json: the id that is dropped must not be one of special_ids")
+        if bool(model.text.stop_words) != (STOP_WORDS in model.text.clean):
+            raise BundleError(
+                f"manifest.json must have both stop_words and the step {STOP_WORDS!r} in clean, or neither"
+            )
         for output in (output for program in model.programs for output in program.outputs if output.role == "logits"):
             if output.shape[-1:] != (len(manifest.labels),):
                 raise BundleError(

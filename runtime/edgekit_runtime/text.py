@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from edgekit_runtime.cleaning import cleaner
 from edgekit_runtime.errors import BundleError, TokenizerError
 from edgekit_runtime.manifest import TextSpec
-from edgekit_runtime.wordpiece import shortcut
+from edgekit_runtime.wordpiece import shortcut, special_ends
 
 
 class TextEncoder:
@@ -20,32 +21,46 @@ class TextEncoder:
 
     Args:
         tokenizer_json: A Hugging Face ``tokenizer.json``.
-        spec: Lengths and special ids.
+        spec: Cleaning, lengths and special ids.
 
     Raises:
-        TokenizerError: The file is no tokenizer.
+        TokenizerError: The file is no tokenizer, or one that adds its special tokens neither before nor behind the text.
         BundleError: The spec asks for a cleaning step that this version does not have.
     """
 
     def __init__(self, tokenizer_json: bytes, spec: TextSpec) -> None:
-        if spec.clean:
-            raise BundleError(f"this edgekit has no text cleaning named {', '.join(spec.clean)}: upgrade it")
         self.spec = spec
+        self._clean = cleaner(spec.clean, spec.stop_words)
         self._tokenizer = load_tokenizer(tokenizer_json)
-        self._tokenizer.enable_truncation(spec.max_length)
+        self._last = special_ends(self._tokenizer)[1]
         self._shortcut = shortcut(self._tokenizer, spec.max_length)
         self._padding = [spec.special_ids["pad"]] * spec.max_length
         self._masks: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of one text, special tokens included, at most ``max_length`` of them."""
+        if self._clean is not None:
+            text = self._clean(well_formed(text))
         ids = self._shortcut.ids(text) if self._shortcut is not None else None
-        return self._tokenizer.encode(well_formed(text)).ids if ids is None else ids
+        return self.cut(self._kept(self._tokenizer.encode(well_formed(text)).ids)) if ids is None else ids
 
     def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of several texts, in their order."""
-        encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
-        return [encoding.ids for encoding in encodings]
+        return [self.cut(ids) for ids in self.whole_ids_of(texts)]
+
+    def whole_ids_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of several texts as :meth:`ids_of` gives them, but none of them cut."""
+        texts = [well_formed(text) for text in texts]
+        if self._clean is not None:
+            texts = [self._clean(text) for text in texts]
+        return [self._kept(encoding.ids) for encoding in self._tokenizer.encode_batch(texts)]
+
+    def cut(self, ids: list[int], length: int | None = None) -> list[int]:
+        """The first ids, special tokens at the end kept: at most ``length`` of them, by default ``max_length``."""
+        length = self.spec.max_length if length is None else length
+        if len(ids) <= length:
+            return ids
+        return ids[: max(0, length - len(self._last))] + self._last
 
     def pad(self, ids: Sequence[int], lengths: Sequence[int] | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Pads ids to the shortest length that holds them.
@@ -71,6 +86,11 @@ class TextEncoder:
         if mask is None:
             mask = self._masks[counted, length] = _mask(counted, length)
         return padded, mask
+
+    def _kept(self, ids: list[int]) -> list[int]:
+        """The ids without those that stand for unknown words which are dropped."""
+        dropped = self.spec.dropped
+        return ids if dropped is None else [number for number in ids if number != dropped]
 
 
 def _mask(counted: int, length: int) -> NDArray[np.float32]:

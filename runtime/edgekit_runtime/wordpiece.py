@@ -15,6 +15,8 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from edgekit_runtime.errors import TokenizerError
+
 CACHED_WORDS = 16_384
 """At about 200 bytes a word the cache stays below 4 MB."""
 
@@ -62,7 +64,7 @@ def shortcut(tokenizer: Tokenizer, max_length: int) -> PlainWordPiece | None:
     """The shortcut for a tokenizer, or None if it is not exactly BERT's.
 
     Args:
-        tokenizer: The tokenizer; it may truncate, but not under ``max_length``.
+        tokenizer: The tokenizer, without truncation.
         max_length: Longest answer, special tokens included.
     """
     normalizer = tokenizer.normalizer
@@ -74,11 +76,24 @@ def shortcut(tokenizer: Tokenizer, max_length: int) -> PlainWordPiece | None:
         or not all(token.content.startswith("[") for token in tokenizer.get_added_tokens_decoder().values())
     ):
         return None
-    empty, marked = tokenizer.encode("").ids, tokenizer.encode("a").ids
-    word = tokenizer.encode("a", add_special_tokens=False).ids
-    split = next((n for n in range(len(empty) + 1) if empty[:n] + word + empty[n:] == marked), None)
-    if split is None:
-        return None
-    return PlainWordPiece(
-        tokenizer, empty[:split], empty[split:], lower_case=normalizer.lowercase, max_length=max_length
-    )
+    first, last = special_ends(tokenizer)
+    return PlainWordPiece(tokenizer, first, last, lower_case=normalizer.lowercase, max_length=max_length)
+
+
+def special_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids that a tokenizer puts before and behind every text.
+
+    Raises:
+        TokenizerError: It does something else, or cannot encode an unknown word.
+    """
+    try:
+        empty, marked = tokenizer.encode("").ids, tokenizer.encode("a").ids
+        word = tokenizer.encode("a", add_special_tokens=False).ids
+    except Exception as error:  # the library raises a bare Exception
+        raise TokenizerError(
+            f"the tokenizer.json cannot encode unknown words ({error}); give it a token for them (unk_token)"
+        ) from error
+    for count in range(len(empty) + 1):
+        if empty[:count] + word + empty[count:] == marked:
+            return empty[:count], empty[count:]
+    raise TokenizerError("the tokenizer.json adds special tokens within a text; such tokenizers are not supported")
