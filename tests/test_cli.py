@@ -129,7 +129,9 @@ def test_eval_json(bundle: Path, labelled_csv: Path) -> None:
     done = edgekit("eval", bundle, labelled_csv, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ["examples", "accuracy", "precision", "recall", "f1", "confusion", "engine"]
+    assert list(result) == [
+        *("examples", "accuracy", "precision", "recall", "f1", "confusion", "engine", "skipped", "left_out")
+    ]
     assert result["examples"] == 80
     assert result["accuracy"] >= 0.95
     assert result["engine"] == "litert"

@@ -45,7 +45,9 @@ def test_wheel_runs_a_bundle_in_an_empty_environment(
     result = json.loads(run(python, "-c", PROGRAM, bundle, "i love this film", "i hate this film"))
     assert result["labels"] == ["positive", "negative"]
     assert result["present"] == []
-    assert run(tmp_path / "empty" / "bin" / "edgekit", "predict", bundle, "i love this film").startswith("positive")
+    edgekit = tmp_path / "empty" / "bin" / "edgekit"
+    assert run(edgekit, "predict", bundle, "i love this film").startswith("positive")
+    assert json.loads(run(edgekit, "doctor", "--json"))["works"] is True  # the probe has come along
     with capsys.disabled():
         sys.stdout.write(f"\nedgekit[litert] installs {result['megabytes']:.0f} MB\n")
 

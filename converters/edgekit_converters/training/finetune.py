@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit_converters.checkpoint import save_checkpoint
-from edgekit_converters.data import DataOptions, Row, infer_labels, label_ids, read_rows
+from edgekit_converters.data import DataOptions, read_labelled
 from edgekit_converters.model import TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import Cnn, CnnConfig
 from edgekit_converters.progress import Listener, LogListener
-from edgekit_converters.tokenizer import bert_tokenizer, check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
+from edgekit_converters.tokenizer import check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
+from edgekit_converters.tokenizer.bert import SPECIAL_TOKENS, bert_tokenizer
 from edgekit_runtime.bundle import writable_file
+from edgekit_runtime.cleaning import check_cleaning, cleaner
 from edgekit_runtime.errors import CheckpointError, DataError, FileError, OptionError, require
 from edgekit_runtime.manifest import HistoryStep
 from edgekit_runtime.text import load_tokenizer, well_formed
@@ -33,7 +35,6 @@ CNN_HIDDEN = 64
 CNN_WIDTHS = (2, 3, 4, 5)
 CNN_FILTERS = 64
 CNN_DROPOUT = 0.5
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class FinetuneSettings:
         held_out: Share of the examples, stratified, on which each epoch is measured.
         limit: Uses this many examples at most, chosen by the seed; None uses all.
         seed: Of the split, the order and the initial weights.
+        clean: Names of the cleaning steps that run before the tokenizer, here and on the device (docs/bundle.md).
+        stop_words: The words that the cleaning step ``stop-words`` drops.
     """
 
     arch: str = "bert"
@@ -61,8 +64,11 @@ class FinetuneSettings:
     held_out: float = 0.1
     limit: int | None = None
     seed: int = 42
+    clean: tuple[str, ...] = ()
+    stop_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_cleaning(self.clean, self.stop_words)
         if self.arch not in ARCHITECTURES:
             raise OptionError(f"there is no architecture {self.arch!r}; --arch takes {', '.join(ARCHITECTURES)}")
         if self.arch == "bert" and self.base is None:
@@ -103,7 +109,7 @@ def finetune(
     data_options: DataOptions | None = None,
     listener: Listener | None = None,
 ) -> Finetuned:
-    """Trains on a csv or tsv file and saves the best epoch as a one-file checkpoint.
+    """Trains on labelled text and saves the best epoch as a one-file checkpoint.
 
     Args:
         data: Labelled text.
@@ -124,21 +130,23 @@ def finetune(
     transformers = require("transformers", extra="train", purpose="fine-tuning")
     require("accelerate", extra="train", purpose="fine-tuning")
     listener.stage(f"Reading {data}")
-    rows = read_rows(data, data_options, labels=labels or ())
-    names = tuple(labels) if labels else infer_labels(rows)
-    if settings.limit is not None and settings.limit < len(rows):
-        order = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.limit]
-        rows = [rows[index] for index in sorted(order.tolist())]
-    classes = label_ids(rows, names, str(data))
-    train, held_out = _split(rows, classes, settings)
+    read = read_labelled(data, labels or None, data_options, say=listener.say)
+    names, texts, classes = read.names, read.texts, read.labels
+    if settings.limit is not None and settings.limit < len(texts):
+        order = np.random.default_rng(settings.seed).permutation(len(texts))[: settings.limit]
+        kept = sorted(order.tolist())
+        texts, classes = tuple(texts[index] for index in kept), tuple(classes[index] for index in kept)
+    train, held_out = _split(classes, settings)
+    clean = cleaner(settings.clean, settings.stop_words)
+    texts = tuple(well_formed(text) if clean is None else clean(well_formed(text)) for text in texts)
 
     transformers.set_seed(settings.seed)
     learner = _bert_learner if settings.arch == "bert" else _cnn_learner
-    module, tokenizer, finish = learner(settings, [rows[index].text for index in train], names, listener)
+    module, tokenizer, finish = learner(settings, [texts[index] for index in train], names, listener)
     encoder = load_tokenizer(tokenizer.json)
     encoder.enable_truncation(settings.max_length)
-    ids = [encoding.ids for encoding in encoder.encode_batch([well_formed(row.text) for row in rows])]
-    examples = [{"input_ids": ids[index], "labels": classes[index]} for index in range(len(rows))]
+    ids = [encoding.ids for encoding in encoder.encode_batch(texts)]
+    examples = [{"input_ids": ids[index], "labels": classes[index]} for index in range(len(texts))]
 
     listener.stage(f"Training on {len(train)} texts")
     best = _train(
@@ -152,12 +160,27 @@ def finetune(
     )
     step = HistoryStep(
         "finetune",
-        {**asdict(settings), "base": settings.base.name if settings.base else None, "examples": len(train)},
+        {
+            **asdict(settings),
+            "base": settings.base.name if settings.base else None,
+            "stop_words": len(settings.stop_words),  # the words themselves are in the text spec
+            "examples": len(train),
+        },
         {"torch": str(torch.__version__), "transformers": transformers.__version__},
     )
     assert best.weights is not None, "there was at least one epoch"
     config, weights = finish(best.weights)
-    save_checkpoint(TextModel(out.stem, config, weights, tokenizer, names, history=(step,)), out)
+    model = TextModel(
+        name=out.stem,
+        config=config,
+        weights=weights,
+        tokenizer=tokenizer,
+        labels=names,
+        clean=settings.clean,
+        history=(step,),
+        stop_words=settings.stop_words,
+    )
+    save_checkpoint(model, out)
     return Finetuned(
         checkpoint=str(out),
         labels=names,
@@ -188,16 +211,16 @@ class _Best:
         self.accuracies.append(accuracy)
 
 
-def _split(rows: Sequence[Row], classes: Sequence[int], settings: FinetuneSettings) -> tuple[list[int], list[int]]:
+def _split(classes: Sequence[int], settings: FinetuneSettings) -> tuple[list[int], list[int]]:
     """Indices for training and for measuring, each class in the same proportion."""
     selection = require("sklearn.model_selection", extra="train", purpose="fine-tuning")
     try:
         train, held_out = selection.train_test_split(
-            range(len(rows)), test_size=settings.held_out, stratify=classes, random_state=settings.seed
+            range(len(classes)), test_size=settings.held_out, stratify=classes, random_state=settings.seed
         )
     except ValueError as error:
         raise DataError(
-            f"{len(rows)} examples cannot be split into a training part and {settings.held_out:.0%} held out with every "
+            f"{len(classes)} examples cannot be split into a training part and {settings.held_out:.0%} held out with every "
             f"class in both ({error}); give more examples"
         ) from error
     return train, held_out

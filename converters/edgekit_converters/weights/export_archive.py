@@ -1,6 +1,6 @@
 """Archives of ``torch.export.save``. The weights and the graph's operators are read; nothing in them is run.
 
-The layout is that of torch's ``export/pt2_archive`` (2.8 and later): raw tensors beside a JSON file that describes them.
+The layout is that of torch's ``export/pt2_archive`` as torch 2.13 writes it: raw tensors beside a JSON file that describes them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_export_archive(path: Path) -> Stored:
             place = next((name for name in names if name.endswith(CONFIG)), None)
             if place is None:
                 raise CheckpointError(
-                    f"{path} is an archive of torch.export by an older torch; save it again with torch 2.8 or later, or save "
+                    f"{path} is an archive of torch.export by an older torch; save it again with torch 2.13, or save "
                     "model.state_dict()"
                 )
             folder = place.removesuffix("model_weights_config.json")

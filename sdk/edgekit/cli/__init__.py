@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli import convert, demo, evaluate, finetune, inspect, predict, verify
+from edgekit.cli import convert, demo, doctor, evaluate, finetune, inspect, predict, verify
 from edgekit.cli.terminal import DEBUG
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
@@ -65,6 +65,7 @@ for name, module in {
     "verify": verify,
     "finetune": finetune,
     "demo": demo,
+    "doctor": doctor,
 }.items():
     app.command(name)(_guarded(module.command))
 

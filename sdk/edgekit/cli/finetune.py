@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import DataPath, Json, LabelColumn, Labels, TextColumn, names
+from edgekit.cli.options import UNSAID, Clean, DataPath, Json, Labels, StopWords, names, with_data_options, words_of
 from edgekit.cli.terminal import Terminal, percent, print_json, print_result
+from edgekit_converters.data import DataOptions
 from edgekit_runtime.errors import require
 
 
+@with_data_options
 def command(
     data: DataPath,
     out: Annotated[Path, typer.Option("--out", help="The checkpoint to write, such as model.pt.")],
@@ -25,9 +27,10 @@ def command(
     max_length: Annotated[int, typer.Option("--max-length", help="Longest text in tokens.")] = 128,
     limit: Annotated[int | None, typer.Option("--limit", help="Use this many examples at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the split, the order and the initial weights.")] = 42,
+    clean: Clean = None,
+    stop_words: StopWords = None,
     labels: Labels = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
+    data_options: DataOptions = UNSAID,
     json: Json = False,
 ) -> None:
     """Fine-tune a BERT, or train a small CNN, and save the best epoch as a checkpoint for convert.
@@ -38,7 +41,6 @@ def command(
       $ edgekit finetune reviews.csv --arch cnn --epochs 5 --out cnn.pt
     """
     require("torch", extra="train", purpose="edgekit finetune")
-    from edgekit_converters.data import DataOptions
     from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
     settings = FinetuneSettings(
@@ -50,6 +52,8 @@ def command(
         max_length=max_length,
         limit=limit,
         seed=seed,
+        clean=names(clean, "--clean") or (),
+        stop_words=words_of(stop_words) or (),
     )
     with Terminal() as terminal:
         result = finetune(
@@ -57,7 +61,7 @@ def command(
             out,
             settings,
             labels=names(labels, "--labels"),
-            data_options=DataOptions(text_column, label_column),
+            data_options=data_options,
             listener=terminal,
         )
         terminal.print(

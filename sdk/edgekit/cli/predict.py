@@ -9,16 +9,23 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from edgekit.cli.options import BundlePath, EngineName, Json, Threads
-from edgekit.cli.terminal import native_output_hidden, print_json, print_result
-from edgekit_runtime import load
+from edgekit.cli.terminal import open_classifier, print_json, print_result, print_styled
+from edgekit_runtime import WordWeight
 from edgekit_runtime.text import well_formed
+
+COLOURED, BOLD = 0.01, 0.1
+"""Weights from which on a word is coloured, and its number stands out."""
 
 
 def command(
     bundle: BundlePath,
     texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Texts, or - for the lines of stdin.")],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show each word's weight: what its absence costs the label.")
+    ] = False,
     engine: EngineName = None,
     threads: Threads = None,
     json: Json = False,
@@ -28,17 +35,31 @@ def command(
     \b
     Example:
       $ edgekit predict model.edgekit "what a film" "never again"
+      $ edgekit predict model.edgekit --explain "not a bad film"
       $ edgekit predict model.edgekit --json -
     """
-    with native_output_hidden():
-        classify = load(bundle, engine=engine, threads=threads)
-    with classify:
+    with open_classifier(bundle, engine=engine, threads=threads) as classify:
         for text in _lines() if texts == ["-"] else map(well_formed, texts):
-            prediction = classify(text)
+            explanation = classify.explain(text) if explain else None
+            prediction = explanation.prediction if explanation else classify(text)
             if json:
-                print_json({"text": text, **asdict(prediction)}, one_line=True)
-            else:
-                print_result(f"{prediction.label}\t{prediction.score:.4f}\t{text}")
+                words = {"words": explanation.words} if explanation else {}
+                print_json({"text": text, **asdict(prediction), **words}, one_line=True)
+                continue
+            print_result(f"{prediction.label}\t{prediction.score:.4f}\t{text}")
+            if explanation and explanation.words:
+                print_styled(_weights(explanation.words))
+
+
+def _weights(words: tuple[WordWeight, ...]) -> Text:
+    """The words with their signed weights; in colour, green speaks for the label and red against it."""
+    line = Text()
+    for word in words:
+        style = "green" if word.weight > 0 else "red"
+        line.append("  " if line else "    ")
+        line.append(word.text, style=style if abs(word.weight) >= COLOURED else "")
+        line.append(f" {word.weight:+.4f}", style="bold" if abs(word.weight) >= BOLD else "dim")
+    return line
 
 
 def _lines() -> Iterator[str]:

@@ -8,14 +8,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from edgekit_runtime import jsonio
+from edgekit_runtime import Classifier, jsonio, load
 
 DEBUG = "EDGEKIT_DEBUG"
 """Set by --debug: tracebacks, and what native libraries print."""
@@ -93,6 +95,14 @@ def print_result(line: str) -> None:
     sys.stdout.flush()
 
 
+def print_styled(line: Text) -> None:
+    """Prints a line of results on stdout at once, in colour where that is a terminal."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    with console.capture() as captured:  # so that a pipe that was closed meets print_result, not rich
+        console.print(line, end="")
+    print_result(captured.get())
+
+
 def megabytes(size: int) -> str:
     """A size in MB, 10^6 bytes."""
     return f"{size / 1e6:.1f} MB"
@@ -101,6 +111,12 @@ def megabytes(size: int) -> str:
 def percent(share: float | None) -> str:
     """A share as per cent, or a dash."""
     return "–" if share is None else f"{share:.2%}"
+
+
+def open_classifier(bundle: Path, *, engine: str | None = None, threads: int | None = None) -> Classifier:
+    """Loads a bundle, with what its engine prints hidden."""
+    with native_output_hidden():
+        return load(bundle, engine=engine, threads=threads)
 
 
 @contextmanager

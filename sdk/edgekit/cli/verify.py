@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgekit.cli.options import BundlePath, Json
-from edgekit.cli.terminal import native_output_hidden, print_json, print_result
-from edgekit_runtime import load, open_bundle
+from edgekit.cli.terminal import open_classifier, print_json, print_result
+from edgekit_runtime import open_bundle
 from edgekit_runtime.engines import engine_class
 from edgekit_runtime.errors import EngineUnavailableError
 
@@ -22,8 +22,7 @@ def command(bundle: BundlePath, json: Json = False) -> None:
     for program in opened.manifest.main.programs:
         reason = _unavailable(program.engine)
         if reason is None:
-            with native_output_hidden():
-                load(bundle, engine=program.engine).close()
+            open_classifier(bundle, engine=program.engine).close()
         results.append({"engine": program.engine, "file": program.file, "golden": reason is None, "reason": reason})
     if not any(result["golden"] for result in results):
         raise EngineUnavailableError("; ".join(str(result["reason"]) for result in results))
