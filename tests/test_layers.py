@@ -155,7 +155,9 @@ def test_public_names_of_the_runtime() -> None:
         "Classifier",
         "EdgekitError",
         "EngineError",
+        "Explanation",
         "Prediction",
+        "WordWeight",
         "load",
         "open_bundle",
     ]
@@ -171,11 +173,13 @@ def test_public_names_of_edgekit() -> None:
         "Prediction",
         "ReadOptions",
         "Recipe",
+        "RecipeFile",
         "__version__",
         "convert",
         "evaluate",
         "finetune",
         "load",
+        "recorded_recipe",
     ]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgekit_converters.checkpoint import ReadOptions
     from edgekit_converters.pipeline import Conversion, convert
     from edgekit_converters.recipe import Recipe
+    from edgekit_converters.recipe_file import RecipeFile
+    from edgekit_converters.recorded import recorded_recipe
     from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
 __all__ = [
@@ -28,11 +30,13 @@ __all__ = [
     "Prediction",
     "ReadOptions",
     "Recipe",
+    "RecipeFile",
     "__version__",
     "convert",
     "evaluate",
     "finetune",
     "load",
+    "recorded_recipe",
 ]
 
 _NEED_TORCH = {
@@ -40,8 +44,10 @@ _NEED_TORCH = {
     "FinetuneSettings": "edgekit_converters.training.finetune",
     "ReadOptions": "edgekit_converters.checkpoint",
     "Recipe": "edgekit_converters.recipe",
+    "RecipeFile": "edgekit_converters.recipe_file",
     "convert": "edgekit_converters.pipeline",
     "finetune": "edgekit_converters.training.finetune",
+    "recorded_recipe": "edgekit_converters.recorded",
 }
 
 

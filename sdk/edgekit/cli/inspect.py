@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
 from edgekit.cli.options import BundlePath, Json
-from edgekit.cli.terminal import megabytes, percent, print_json, print_result
+from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit_runtime import open_bundle
+from edgekit_runtime.errors import OptionError, require
 
 
-def command(bundle: BundlePath, json: Json = False) -> None:
+def command(
+    bundle: BundlePath,
+    recipe: Annotated[
+        bool, typer.Option("--recipe", help="Print the settings that made it, for convert --recipe.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show what a bundle holds, how it was made and how it was verified. Runs no model.
 
     \b
     Example:
       $ edgekit inspect model.edgekit
       $ edgekit inspect model.edgekit --json
+      $ edgekit inspect model.edgekit --recipe
     """
+    if recipe:
+        if json:
+            raise OptionError("--recipe prints TOML, so --json cannot go with it; drop one of them")
+        _print_recipe(bundle)
+        return
     opened = open_bundle(bundle)
     manifest = opened.manifest
     if json:
@@ -38,7 +57,27 @@ def command(bundle: BundlePath, json: Json = False) -> None:
         )
     for step in manifest.history:
         tools = ", ".join(f"{name} {version}" for name, version in step.tools.items())
-        settings = ", ".join(f"{name}={value}" for name, value in step.settings.items() if value is not None)
+        settings = ", ".join(f"{name}={value}" for name, value in _flat(step.settings) if value is not None)
         print_result(f"history  {step.stage}: {settings}{f'  [{tools}]' if tools else ''}")
     for name, entry in manifest.files.items():
         print_result(f"file  {name}  {entry.bytes} bytes  sha256 {entry.sha256}")
+
+
+def _print_recipe(bundle: Path) -> None:
+    require("torch", extra="convert", purpose="edgekit inspect --recipe")
+    from edgekit_converters.recorded import recorded_recipe
+
+    recorded = recorded_recipe(bundle)
+    print_result(recorded.to_toml().rstrip("\n"))
+    if recorded.missing:
+        with Terminal() as terminal:
+            terminal.say(f"{bundle} does not record {', '.join(recorded.missing)}; the recipe has the defaults there")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Name and value of every setting, those inside another one as ``outer.inner``."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
