@@ -546,9 +546,7 @@ def test_a_roberta(tmp_path, vocabulary):
     module = Roberta(RobertaConfig(**SMALL, type_vocab_size=1))
     module.save_pretrained(tmp_path)
     shutil.copy(vocabulary, tmp_path)
-    with pytest.raises(
-        CheckpointError, match=r"config\.json says roberta, which is not supported; supported are BERT"
-    ):
+    with pytest.raises(CheckpointError, match=r"config\.json says roberta, which is not supported; supported are BERT"):
         read(tmp_path)
     (tmp_path / "config.json").unlink()
     with pytest.raises(CheckpointError, match="is a roberta model, which is not supported; supported are BERT"):
