@@ -124,7 +124,9 @@ def test_each_target_is_given_once(targets):
 
 
 def test_an_unknown_scheme_lists_those_that_exist(tmp_path):
-    with pytest.raises(OptionError, match="no scheme 'int7'; --quantize takes int8, int8-per-tensor, none"):
+    with pytest.raises(
+        OptionError, match="no scheme 'int7'; --quantize takes int8, int8-per-tensor, int8-static, int4, fp16, none"
+    ):
         QuantSpec("int7")
     with pytest.raises(OptionError, match="no scheme 'int7'"):
         convert(tmp_path / "model.pt", recipe=Recipe(quantize="int7"))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit_converters.buckets import fit_buckets
+from edgekit_converters.calibration import check_calibration, choose_samples
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
-from edgekit_converters.data import DataOptions, read_labelled
+from edgekit_converters.data import DataOptions, read_labelled, read_rows
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
+from edgekit_converters.recipe_file import RecipeFile
+from edgekit_converters.recorded import record
 from edgekit_converters.targets import find_target
 from edgekit_converters.verify import verify, write_bundle
 from edgekit_runtime.bundle import SUFFIX, writable_file
 from edgekit_runtime.manifest import HistoryStep, Verification
+from edgekit_runtime.text import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def convert(
     recipe: Recipe | None = None,
     read: ReadOptions | None = None,
     eval_data: str | Path | None = None,
+    calibrate: str | Path | None = None,
     data_options: DataOptions | None = None,
     listener: Listener | None = None,
 ) -> Conversion:
@@ -66,7 +72,8 @@ def convert(
         recipe: Settings of the conversion.
         read: What the checkpoint does not say.
         eval_data: Labelled texts for the accuracy gates; None compares on a built-in sample.
-        data_options: What ``eval_data`` does not say of itself.
+        calibrate: Texts, whose labels do not count, for the scheme int8-static and for buckets ``auto``.
+        data_options: What ``eval_data`` and ``calibrate`` do not say of themselves.
         listener: Told of progress.
 
     Returns:
@@ -78,6 +85,7 @@ def convert(
     recipe, read, listener = recipe or Recipe(), read or ReadOptions(), listener or LogListener()
     out = _checked_out(Path(path), out)
     quant = recipe.quant
+    check_calibration(recipe, calibrate, eval_data)
     targets = [find_target(name) for name in recipe.targets]
     for target in targets:
         target.check(quant)
@@ -85,8 +93,20 @@ def convert(
     begin = time.perf_counter()
     listener.stage(f"Reading {path}")
     model = read_checkpoint(path, read, listener.say)
+    for target in targets:
+        target.check(quant, model.architecture)
+    data = None if eval_data is None else read_labelled(eval_data, model.labels, data_options, say=listener.say)
+    own = () if calibrate is None else read_rows(calibrate, data_options, labels=model.labels, say=listener.say)
+    texts = tuple(row.text for row in own) or (data.texts if data else ())
+    eval_path, calibrate_path = (None if path is None else Path(path) for path in (eval_data, calibrate))
+    settings = record(RecipeFile(recipe, read, eval_path, calibrate_path, data_options or DataOptions()))
+    recipe = fit_buckets(recipe, model, texts, listener)
     text = recipe.text_spec(model, listener)
-    data = None if eval_data is None else read_labelled(eval_data, model.labels, data_options)
+    if quant.calibrated:
+        quant = replace(quant, calibration=choose_samples(TextEncoder(model.tokenizer.json, text), texts))
+    settings |= {"resolved": {"max_length": text.max_length, "buckets": text.buckets}}
+    if calibrate is not None:
+        settings |= {"calibration": {"texts": len(texts), "samples": len(quant.calibration)}}
     loaded = time.perf_counter()
 
     programs = []
@@ -98,7 +118,7 @@ def convert(
     verified = verify(model, model, text, programs, data, recipe, listener)
     history = (
         *model.history,
-        *(HistoryStep("lower", {"target": p.program.engine, **asdict(recipe), **p.notes}, p.tools) for p in programs),
+        *(HistoryStep("lower", {"target": p.program.engine, **p.notes, **settings}, p.tools) for p in programs),
     )
     write_bundle(out, verified, history)
     done = time.perf_counter()

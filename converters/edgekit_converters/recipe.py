@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, TextModel
 from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import TextSpec
+
+AUTO: Literal["auto"] = "auto"
+"""Buckets that are chosen by the lengths of the user's texts."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Recipe:
         targets: Names of the targets.
         quantize: The scheme.
         max_length: Longest input in tokens; None takes 128, or less where the model takes less.
-        buckets: Padded lengths, the last one ``max_length``; None takes 16, 32, 64, 128 as far as they fit.
+        buckets: Padded lengths, the last one ``max_length``; None takes 16, 32, 64, 128 as far as they fit,
+            ``auto`` those that suit the texts.
         max_drop: Accuracy that lowering may cost, as a share.
         max_total_drop: Accuracy that everything together may cost, as a share.
     """
@@ -27,7 +32,7 @@ class Recipe:
     targets: tuple[str, ...] = ("litert",)
     quantize: str = "int8"
     max_length: int | None = None
-    buckets: tuple[int, ...] | None = None
+    buckets: tuple[int, ...] | Literal["auto"] | None = None
     max_drop: float = 0.01
     max_total_drop: float = 0.05
 
@@ -38,7 +43,7 @@ class Recipe:
             )
         if self.max_length is not None and self.max_length < 1:
             raise OptionError(f"--max-length must be 1 or more, not {self.max_length}")
-        if self.buckets is not None and (list(self.buckets) != sorted(set(self.buckets)) or not self.buckets):
+        if self.buckets not in (None, AUTO) and (list(self.buckets) != sorted(set(self.buckets)) or not self.buckets):
             raise OptionError(f"--buckets must ascend, not {', '.join(map(str, self.buckets))}")
         for option, value in (("--max-drop", self.max_drop), ("--max-total-drop", self.max_total_drop)):
             if not 0.0 <= value <= 1.0:
@@ -50,11 +55,12 @@ class Recipe:
         return QuantSpec(self.quantize)
 
     def text_spec(self, model: TextModel, listener: Listener) -> TextSpec:
-        """Lengths for a model.
+        """Lengths for a model, of a recipe whose buckets are not ``auto`` any more.
 
         Raises:
             OptionError: They contradict each other, or the model.
         """
+        assert self.buckets != AUTO, "fit_buckets() comes first"
         max_length = self._max_length(model, listener)
         if self.buckets is None:
             buckets = (*(b for b in DEFAULT_BUCKETS if model.min_length <= b < max_length), max_length)

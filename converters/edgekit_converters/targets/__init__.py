@@ -51,11 +51,15 @@ class Target(Protocol):
     name: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]]
 
-    def check(self, quant: QuantSpec) -> None:
+    def check(self, quant: QuantSpec, architecture: str | None = None) -> None:
         """Refuses before any work what the target cannot do here.
 
+        Args:
+            quant: The scheme; its calibration may still be missing.
+            architecture: ``bert`` or ``cnn``; None before the model has been read.
+
         Raises:
-            OptionError: The scheme is not supported.
+            OptionError: The scheme is not supported, at all or for this architecture.
             MissingExtraError: Its tools are not installed.
         """
 
@@ -65,7 +69,7 @@ class Target(Protocol):
         Args:
             network: Takes (1, L) int32 ids and (1, L) float32 mask, gives (1, classes) logits.
             buckets: The padded lengths that the program must take.
-            quant: The scheme.
+            quant: The scheme, with its calibration padded to these buckets.
             listener: Told of progress.
 
         Raises:

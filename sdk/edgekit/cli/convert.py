@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from edgekit.cli.options import Json, LabelColumn, Labels, TextColumn, names, numbers
+from edgekit.cli.options import (
+    UNSAID,
+    Clean,
+    Json,
+    Labels,
+    StopWords,
+    lengths,
+    names,
+    with_data_options,
+    words_of,
+)
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
+from edgekit_converters.data import DataOptions
 from edgekit_runtime.errors import require
 
+Settings = TypeVar("Settings")
 
+
+@with_data_options
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or Hugging Face folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; default: beside MODEL.")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="litert (default); repeatable.")] = None,
-    quantize: Annotated[str, typer.Option("--quantize", help="int8, int8-per-tensor or none.")] = "int8",
+    quantize: Annotated[
+        str | None,
+        typer.Option("--quantize", help="int8 (default), int8-per-tensor, int8-static, int4, fp16 or none."),
+    ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", help="vocab.txt, tokenizer.json or a folder; default: beside MODEL.")
+        Path | None,
+        typer.Option("--tokenizer", help="vocab.txt, tokenizer.json, a word list or a folder; default: beside MODEL."),
     ] = None,
     labels: Labels = None,
     heads: Annotated[int | None, typer.Option("--heads", help="Attention heads, where no config.json says so.")] = None,
     pad_to: Annotated[
         int | None, typer.Option("--pad-to", help="Length to which a CNN's training padded short texts.")
     ] = None,
+    clean: Clean = None,
+    stop_words: StopWords = None,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Longest text in tokens; default 128.")] = None,
     buckets: Annotated[
-        str | None, typer.Option("--buckets", metavar="N,N,…", help="Padded lengths; default 16,32,64,128.")
+        str | None,
+        typer.Option(
+            "--buckets",
+            metavar="N,N,…|auto",
+            help="Padded lengths; default 16,32,64,128; auto: those that suit --calibrate, or else --eval.",
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Texts for int8-static or --buckets auto, in the form of --eval."),
     ] = None,
     eval_data: Annotated[Path | None, typer.Option("--eval", help="Labelled text for the accuracy gates.")] = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    max_drop: Annotated[float, typer.Option("--max-drop", help="Accuracy that lowering may cost.")] = 0.01,
-    max_total_drop: Annotated[float, typer.Option("--max-total-drop", help="Accuracy that all may cost.")] = 0.05,
+    data_options: DataOptions = UNSAID,
+    max_drop: Annotated[
+        float | None, typer.Option("--max-drop", help="Accuracy that lowering may cost; default 0.01.")
+    ] = None,
+    max_total_drop: Annotated[
+        float | None, typer.Option("--max-total-drop", help="Accuracy that all may cost; default 0.05.")
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE.toml", help="Settings from a file; a flag given here goes before it."),
+    ] = None,
+    trust_checkpoint: Annotated[
+        bool,
+        typer.Option("--trust-checkpoint", help="Let MODEL run code of its own while it is read, with your rights."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Turn a fine-tuned checkpoint into a verified bundle.
@@ -44,30 +85,40 @@ def command(
     Example:
       $ edgekit convert model.pt --eval dev.tsv
       $ edgekit convert bert-folder --out small.edgekit --max-length 64 --buckets 16,32,64
+      $ edgekit convert model.pt --quantize int4 --buckets auto --eval dev.tsv
+      $ edgekit convert model.pt --recipe recipe.toml --quantize none
     """
     require("torch", extra="convert", purpose="edgekit convert")
-    from edgekit_converters.checkpoint import ReadOptions
-    from edgekit_converters.data import DataOptions
     from edgekit_converters.pipeline import convert
-    from edgekit_converters.recipe import Recipe
+    from edgekit_converters.recipe_file import RecipeFile
 
-    recipe = Recipe(
-        targets=tuple(target or ["litert"]),
-        quantize=quantize,
-        max_length=max_length,
-        buckets=numbers(buckets, "--buckets"),
-        max_drop=max_drop,
-        max_total_drop=max_total_drop,
-    )
-    read = ReadOptions(tokenizer, names(labels, "--labels"), heads, pad_to)
+    settings = RecipeFile() if recipe is None else RecipeFile.load(recipe)
     with Terminal() as terminal:
         made = convert(
             model,
             out,
-            recipe=recipe,
-            read=read,
-            eval_data=eval_data,
-            data_options=DataOptions(text_column, label_column),
+            recipe=_given(
+                settings.recipe,
+                targets=tuple(target) if target else None,
+                quantize=quantize,
+                max_length=max_length,
+                buckets=lengths(buckets, "--buckets"),
+                max_drop=max_drop,
+                max_total_drop=max_total_drop,
+            ),
+            read=_given(
+                settings.read,
+                tokenizer=tokenizer,
+                labels=names(labels, "--labels"),
+                heads=heads,
+                pad_to=pad_to,
+                clean=names(clean, "--clean"),
+                stop_words=words_of(stop_words),
+                trust=trust_checkpoint,
+            ),
+            eval_data=eval_data or settings.eval_data,
+            calibrate=calibrate or settings.calibrate,
+            data_options=data_options.over(settings.data_options),
             listener=terminal,
         )
     if json:
@@ -82,3 +133,8 @@ def command(
             )
         terminal.print(f"{megabytes(made.bytes)} in {made.seconds.total:.0f} s")
     print_result(made.bundle)
+
+
+def _given(settings: Settings, **flags: object) -> Settings:
+    """The settings of the recipe, but for the flags that were given; None is one that was not."""
+    return replace(settings, **{name: value for name, value in flags.items() if value is not None})  # type: ignore[type-var]

@@ -1,0 +1,165 @@
+"""Activations in int8, form by form: why ``--quantize int8-static`` is as it is, and what it is refused for.
+
+Example:
+    python benchmarks/static_forms.py --model demo-out/model.pt --data demo-out/dev.csv --calibrate demo-out/train.csv
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import harness
+from conversion import DISTRIBUTIONS
+from edgekit.cli.terminal import Terminal
+from edgekit_converters.calibration import choose_samples
+from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.data import read_labelled, read_rows
+from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.recipe import Recipe
+from edgekit_converters.targets.litert import LiteRtTarget, tools_kept_quiet
+from edgekit_converters.targets.litert_quantize import quantize_by
+from edgekit_runtime.engines.litert import LiteRtEngine
+from edgekit_runtime.manifest import Program
+from edgekit_runtime.text import TextEncoder
+from harness import Block, Ratio, Times, interleave, markdown_table, ratio_of_medians
+from machine import Machine, describe_machine
+
+
+@dataclass(frozen=True)
+class Row:
+    """One form; ``slower`` is its median time over that of the first row's."""
+
+    form: str
+    bytes: int
+    accuracy: float
+    agreement: float
+    median_ms: float
+    slower: Ratio
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What the benchmark found."""
+
+    machine: Machine
+    samples: int
+    rows: tuple[Row, ...]
+
+
+def recipes() -> dict[str, Any]:
+    """The forms, as recipes of ai-edge-quantizer."""
+    from ai_edge_quantizer import algorithm_manager, qtyping, recipe_manager
+
+    operator = qtyping.TFLOperationName
+    products = (operator.FULLY_CONNECTED, operator.CONV_2D)
+    made = {}
+    for form in ("int8, ranges at run time", "all in int8", "only products in int8", "the same without Linear_down"):
+        recipe = made[form] = recipe_manager.RecipeManager()
+        if form == "all in int8":
+            recipe.add_static_config(".*", operator.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+            for border in (
+                operator.INPUT,
+                operator.OUTPUT,
+            ):  # ids and mask come, and logits go, as they do in all forms
+                recipe.add_quantization_config(".*", border, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
+            recipe.add_dynamic_config(".*", operator.EMBEDDING_LOOKUP, num_bits=8)
+            continue
+        recipe.add_dynamic_config(".*", operator.ALL_SUPPORTED, num_bits=8)
+        for product in products if "only" in form or "same" in form else ():
+            recipe.add_static_config(".*", product, activation_num_bits=8, weight_num_bits=8)
+        if "without" in form:
+            recipe.add_dynamic_config("Linear_down", operator.FULLY_CONNECTED, num_bits=8)
+    return made
+
+
+class InProcess:
+    """A program and its encoder; a Runner of the harness."""
+
+    def __init__(self, program: Program, data: bytes, encoder: TextEncoder) -> None:
+        self._engine = LiteRtEngine.load(program, data, 1)
+        self._encoder = encoder
+
+    def run(self, texts: Sequence[str], warmup: Sequence[str]) -> Block:
+        for text in warmup:
+            self._timed(text)
+        milliseconds, classes = zip(*map(self._timed, texts), strict=True)
+        return Block(milliseconds, classes)
+
+    def _timed(self, text: str) -> tuple[float, int]:
+        begin = time.perf_counter_ns()
+        ids, mask = self._encoder.pad(self._encoder.ids(text), self._engine.lengths)
+        answer = int(self._engine.run(ids, mask).argmax())
+        return (time.perf_counter_ns() - begin) / 1e6, answer
+
+
+def main() -> None:
+    """Parses, quantizes, measures and reports."""
+    parser = harness.parser(__doc__.splitlines()[0])
+    for name in ("model", "data", "calibrate"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--texts", type=int, default=200, help="time this many of the first texts, with one thread")
+    parser.add_argument("--rounds", type=int, default=10)
+    arguments = parser.parse_args()
+    for name in ("model", "data", "calibrate"):
+        harness.required(arguments, parser, name)
+    machine = describe_machine(DISTRIBUTIONS)
+    with Terminal() as terminal:
+        model = read_checkpoint(arguments.model, ReadOptions(), terminal.say)
+        encoder = TextEncoder(model.tokenizer.json, Recipe().text_spec(model, terminal))
+        data = read_labelled(arguments.data, model.labels)
+        texts = [row.text for row in read_rows(arguments.calibrate, labels=model.labels)]
+        samples = choose_samples(encoder, texts)
+        terminal.stage(f"Lowering, and calibrating on {len(samples)} texts")
+        lowered = LiteRtTarget().lower(model.network(), encoder.spec.buckets, QuantSpec("none"), terminal)
+        with tools_kept_quiet():
+            programs = {form: quantize_by(recipe, lowered.data, samples) for form, recipe in recipes().items()}
+        runners = {form: InProcess(lowered.program, program, encoder) for form, program in programs.items()}
+        expected = InProcess(lowered.program, lowered.data, encoder).run(data.texts, ()).classes
+        terminal.stage(f"{arguments.rounds} rounds of {len(runners)} blocks")
+        timed = data.texts[: arguments.texts]
+        options = {"rounds": arguments.rounds, "warmup": 8, "pause_s": 0.1, "progress": terminal.progress}
+        times: list[Times] = interleave(list(runners.values()), timed, **options)
+        rows = []
+        for (form, runner), found in zip(runners.items(), times, strict=True):
+            answers = runner.run(data.texts, ()).classes
+            rows.append(
+                Row(
+                    form=form,
+                    bytes=len(programs[form]),
+                    accuracy=float(np.mean(np.equal(answers, data.labels))),
+                    agreement=float(np.mean(np.equal(answers, expected))),
+                    median_ms=float(np.median(found)),
+                    slower=ratio_of_medians(found, times[0]),
+                )
+            )
+    result = Forms(machine, len(samples), tuple(rows))
+    harness.publish(arguments, markdown(result), result)
+
+
+def markdown(result: Forms) -> str:
+    """The table for people."""
+    table = markdown_table(
+        ["activations", "program MB", "accuracy", "agreement", "ms, 1 thread", "÷ the first"],
+        [
+            [
+                row.form,
+                f"{row.bytes / 1e6:.2f}",
+                f"{row.accuracy:.2%}",
+                f"{row.agreement:.2%}",
+                f"{row.median_ms:.3f}",
+                str(row.slower),
+            ]
+            for row in result.rows
+        ],
+    )
+    return "\n\n".join([f"Ranges from {result.samples} texts. Times: {harness.COMPARED}.", table, str(result.machine)])
+
+
+if __name__ == "__main__":
+    harness.run_benchmark(main)
