@@ -354,7 +354,7 @@ class Chatty(Crashing):
 
 class CrashingTarget:
     name, schemes = "crashing", ("none",)
-    def check(self, quant):
+    def check(self, quant, architecture=None):
         assert quant.scheme == "none"
     def lower(self, network, buckets, quant, listener):
         os.abort()
