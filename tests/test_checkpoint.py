@@ -657,7 +657,7 @@ def test_more_than_a_classifier_is_refused(lone, bert):
 
 
 def test_two_encoders(lone, bert):
-    twice = {f"left.{name}": tensor for name, tensor in bert.state_dict().items()}
+    twice = {f"left.{name}": tensor.clone() for name, tensor in bert.state_dict().items()}
     torch.save({**bert.state_dict(), **twice}, lone / "model.pt")
     with pytest.raises(CheckpointError, match="holds 2 encoders"):
         read(lone / "model.pt", heads=4)
@@ -684,7 +684,7 @@ def test_options_of_the_other_architecture_are_refused(folder, lone):
     with pytest.raises(OptionError, match="--heads is for BERTs"):
         read(lone / "cnn.pt", heads=4)
     for length in (0, -1):
-        with pytest.raises(OptionError, match=f"--pad-to must be 1 or more, not {length}"):
+        with pytest.raises(OptionError, match=f"--pad-to must lie between 1 and 4096, not at {length}"):
             read(lone / "cnn.pt", pad_to=length)
 
 

@@ -400,7 +400,6 @@ def _(folder: Path) -> Given:
     content = {
         "model": OrderedDict(module.state_dict()),
         "best": np.float64(0.91),
-        "scores": np.arange(3.0),
         "args": argparse.Namespace(lr=0.1, data=Path("train.csv"), seed=np.int64(3)),
     }
     return saved(folder, module, content, heads=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 import subprocess
 import sys
 import textwrap
@@ -220,7 +221,7 @@ def test_the_number_of_threads_does_not_change_answers(
     bundle: Path, classify: ek.Classifier, threads: int, sentences: list[tuple[str, str]]
 ) -> None:
     with ek.load(bundle, threads=threads) as other:
-        assert other.engine.threads == threads  # type: ignore[attr-defined]
+        assert other.engine.threads == min(threads, os.cpu_count() or 1)  # type: ignore[attr-defined]
         for text, _ in sentences[:10]:
             found, expected = (c.logits(c.encoder.ids(text)) for c in (other, classify))
             assert np.abs(found - expected).max() < 1e-4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -332,3 +333,27 @@ def test_a_text_may_begin_with_dashes_behind_a_double_dash(bundle: Path) -> None
 def test_version() -> None:
     done = edgekit("--version")
     assert (done.returncode, done.stdout) == (0, f"edgekit {__version__}\n")
+
+
+def test_no_input_is_written_over(cnn_checkpoint, labelled_csv, tmp_path):
+    model, data = tmp_path / "model.pt", tmp_path / "data.csv"
+    shutil.copy(cnn_checkpoint, model)
+    shutil.copy(labelled_csv, data)
+    for out in (model, data):
+        before = out.read_bytes()
+        done = edgekit("convert", model, "--eval", data, "--out", out)
+        assert done.returncode == 1
+        assert f"{out} is read by this conversion" in done.stderr
+        assert out.read_bytes() == before
+
+
+def test_what_is_said_of_data_needs_data(cnn_checkpoint, tmp_path):
+    done = edgekit("convert", cnn_checkpoint, "--skip-bad", "--out", tmp_path / "x.edgekit")
+    assert done.returncode == 1
+    assert "needs data: give it with --eval" in done.stderr
+
+
+def test_more_threads_than_processors_are_no_more_than_them(bundle):
+    done = edgekit("predict", bundle, "ok", "--threads", "5000000000")
+    assert done.returncode == 0
+    assert "ok" in done.stdout

@@ -103,7 +103,7 @@ def test_buckets_must_ascend(buckets):
 
 @pytest.mark.parametrize("length", [0, -1])
 def test_a_max_length_is_at_least_one(length):
-    with pytest.raises(OptionError, match=f"--max-length must be 1 or more, not {length}"):
+    with pytest.raises(OptionError, match=f"--max-length must lie between 1 and 4096, not at {length}"):
         Recipe(max_length=length)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, recognise
 from edgekit_converters.architectures.bert import exact_weights, own_shapes
-from edgekit_converters.model import TextModel, TokenizerFile
+from edgekit_converters.model import LONGEST, TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes
 from edgekit_converters.networks.families import FAMILIES
@@ -87,11 +87,11 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     if not path.exists():
         raise FileError(f"there is no checkpoint {path}; check the path")
     stored = read_stored(_weights_file(path, say), trust=options.trust, say=say)
-    if stored.content.get("format") == FORMAT:
+    if isinstance(stored.content.get("format"), str) and stored.content["format"] == FORMAT:
         return _from_own_format(path, stored.content, options, say)
     raw = _beside(path, stored, say)
     model_type = raw.config.get("model_type", "bert")
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise CheckpointError(
             f"{raw.config_source} says {model_type}, which is not supported; supported are {SUPPORTED}"
         )
@@ -152,8 +152,8 @@ def _check_options(config: BertConfig | CnnConfig, options: ReadOptions) -> None
         raise OptionError("--pad-to is for CNNs: a BERT masks its padding, so that it never counts")
     if isinstance(config, CnnConfig) and options.heads is not None:
         raise OptionError("--heads is for BERTs: a CNN has no attention; drop it")
-    if options.pad_to is not None and options.pad_to < 1:
-        raise OptionError(f"--pad-to must be 1 or more, not {options.pad_to}")
+    if options.pad_to is not None and not 1 <= options.pad_to <= LONGEST:
+        raise OptionError(f"--pad-to must lie between 1 and {LONGEST}, not at {options.pad_to}")
 
 
 def _check_tokenizer(
@@ -210,7 +210,7 @@ def _beside(path: Path, stored: Stored, say: Callable[[str], None]) -> RawCheckp
     if file.is_file():
         try:
             config = json.loads(file.read_bytes())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{file} is not valid JSON ({error}); correct it or move it away") from error
         except OSError as error:
             raise FileError(f"cannot read {file}: {error.strerror}") from error
@@ -281,9 +281,11 @@ def _from_own_format(
     else:
         tokenizer = describe_tokenizer(str(content.get("tokenizer", "")).encode(), say, str(path))
     _check_tokenizer(config, tokenizer, str(options.tokenizer or path), say)
-    stated = {"id2label": {str(index): name for index, name in enumerate(content.get("labels", []))}}
+    stated = {"id2label": {str(index): name for index, name in enumerate(_strings(content, "labels"))}}
     labels = _labels(options.labels, stated, config.classes, say)
     pad_to = options.pad_to if options.pad_to is not None else content.get("pad_to")
+    if pad_to is not None and not (type(pad_to) is int and 1 <= pad_to <= LONGEST):
+        raise CheckpointError(f"{path} says pad_to {str(pad_to)[:40]!r}, which is no length; the file is damaged")
     if options.clean is not None:
         clean, stop_words = options.clean, options.stop_words or ()
     else:

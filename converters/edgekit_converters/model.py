@@ -13,6 +13,9 @@ from edgekit_runtime.cleaning import check_cleaning
 from edgekit_runtime.manifest import HistoryStep, TextSpec
 
 DEFAULT_MAX_LENGTH = 128
+LONGEST = 4096
+"""No text is padded to more tokens: a program of such a length takes gigabytes to make."""
+
 DEFAULT_BUCKETS = (16, 32, 64, 128)
 
 

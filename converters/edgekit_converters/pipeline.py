@@ -17,6 +17,7 @@ from edgekit_converters.recorded import record
 from edgekit_converters.targets import find_target
 from edgekit_converters.verify import verify, write_bundle
 from edgekit_runtime.bundle import SUFFIX, writable_file
+from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import HistoryStep, Verification
 from edgekit_runtime.text import TextEncoder
 
@@ -84,6 +85,11 @@ def convert(
     """
     recipe, read, listener = recipe or Recipe(), read or ReadOptions(), listener or LogListener()
     out = _checked_out(Path(path), out)
+    _keep_inputs(out, path, eval_data, calibrate, read.tokenizer)
+    if data_options is not None and data_options != DataOptions() and eval_data is None and calibrate is None:
+        raise OptionError(
+            "what is said of columns, labels or encoding needs data: give it with --eval, or drop those options"
+        )
     quant = recipe.quant
     check_calibration(recipe, calibrate, eval_data)
     targets = [find_target(name) for name in recipe.targets]
@@ -132,6 +138,15 @@ def convert(
         verify=verified.reports,
         seconds=Seconds(loaded - begin, lowered - loaded, done - lowered, done - begin),
     )
+
+
+def _keep_inputs(out: Path, *inputs: str | Path | None) -> None:
+    """Refuses to write over what is read."""
+    for given in inputs:
+        if given is not None and out.exists() and Path(given).exists() and out.samefile(given):
+            raise OptionError(
+                f"{out} is read by this conversion and would be replaced by the bundle: give another --out"
+            )
 
 
 def _checked_out(path: Path, out: str | Path | None) -> Path:

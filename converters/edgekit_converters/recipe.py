@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, TextModel
+from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, LONGEST, TextModel
 from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_runtime.errors import OptionError
@@ -41,8 +41,8 @@ class Recipe:
             raise OptionError(
                 f"each target may be given once, and one is needed, not {', '.join(self.targets) or 'none'}"
             )
-        if self.max_length is not None and self.max_length < 1:
-            raise OptionError(f"--max-length must be 1 or more, not {self.max_length}")
+        if self.max_length is not None and not 1 <= self.max_length <= LONGEST:
+            raise OptionError(f"--max-length must lie between 1 and {LONGEST}, not at {self.max_length}")
         if self.buckets not in (None, AUTO) and (list(self.buckets) != sorted(set(self.buckets)) or not self.buckets):
             raise OptionError(f"--buckets must ascend, not {', '.join(map(str, self.buckets))}")
         for option, value in (("--max-drop", self.max_drop), ("--max-total-drop", self.max_total_drop)):

@@ -148,7 +148,9 @@ def load(
     candidates = _candidates(bundle, entry, engine)
     for position, program in enumerate(candidates):
         try:
-            return _load_program(bundle, entry, program, encoder, threads or default_threads(), verify)
+            return _load_program(
+                bundle, entry, program, encoder, min(threads or default_threads(), os.cpu_count() or 1), verify
+            )
         except EngineError as error:
             if not fallback or position + 1 == len(candidates):
                 raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
 from edgekit_converters.networks.families import FAMILIES
+from edgekit_runtime.errors import CheckpointError
 
 SUPPORTED = "BERT, DistilBERT and ELECTRA with a classification head, and Kim's TextCNN"
 
@@ -38,6 +40,33 @@ class RawCheckpoint:
     config_source: str
     ordered: bool
     graph: tuple[str, ...] | None = None
+
+
+def check_order(
+    raw: RawCheckpoint, names: Sequence[str], what: str, consequence: str, say: Callable[[str], None]
+) -> None:
+    """Refuses layers whose order the file does not keep and the names do not number.
+
+    Args:
+        raw: The checkpoint.
+        names: Layers, in the order in which they are taken.
+        what: What they are called.
+        consequence: What would happen in another order.
+        say: Told where the numbers were gone by.
+
+    Raises:
+        CheckpointError: The order is not known.
+    """
+    if raw.ordered or len(names) < 2:
+        return
+    if len({re.sub(r"\d+", "", name) for name in names}) > 1:
+        raise CheckpointError(
+            f"a safetensors file keeps no order, and the names {', '.join(names)} do not number the {what}, so that "
+            f"{consequence} in {raw.path}: save the state dict by torch.save instead"
+        )
+    say(
+        f"the {what} are taken in the order of their numbers, {', '.join(names)}, since a safetensors file keeps no other"
+    )
 
 
 @dataclass(frozen=True)

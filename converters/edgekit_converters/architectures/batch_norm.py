@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edgekit_converters.architectures import RawCheckpoint
+from edgekit_converters.architectures import RawCheckpoint, check_order
 from edgekit_runtime.errors import CheckpointError
 
 EPSILON = 1e-5
@@ -47,7 +47,7 @@ def fold_batch_norms(
     weights = dict(weights)
     names = [name.removesuffix(".running_mean") for name in weights if name.endswith(".running_mean")]
     norms = {name: _take(name, weights) for name in names}
-    for name, place in _places(raw, norms, weights, convolutions, linears).items():
+    for name, place in _places(raw, norms, weights, convolutions, linears, say).items():
         norm = norms[name]
         matrix, bias = weights[f"{place.layer}.weight"], weights.get(f"{place.layer}.bias")
         bias = torch.zeros(matrix.shape[0]) if bias is None else bias
@@ -57,7 +57,8 @@ def fold_batch_norms(
         else:
             weights[f"{place.layer}.weight"] = matrix * norm.scale
             weights[f"{place.layer}.bias"] = bias + matrix @ norm.shift
-        say(f"the batch norm {name} is taken to stand right {'behind' if place.behind else 'before'} {place.layer}")
+        where = "behind" if place.behind else "before"
+        say(f"the batch norm {name} is taken to stand right {where} {place.layer}, with PyTorch's eps of {EPSILON}")
     return weights
 
 
@@ -84,6 +85,7 @@ def _places(
     weights: Mapping[str, Tensor],
     convolutions: Sequence[str],
     linears: Sequence[str],
+    say: Callable[[str], None],
 ) -> dict[str, _Place]:
     """Where each stands: by its number in a Sequential, else by its size and order."""
     places: dict[str, _Place] = {}
@@ -92,6 +94,8 @@ def _places(
         if place is not None:
             places[name] = place
     rest = [name for name in norms if name not in places]
+    alike = [name for name in rest if [len(norms[other].scale) for other in rest].count(len(norms[name].scale)) > 1]
+    check_order(raw, alike, "batch norms", "they may belong to other layers", say)
     if len(rest) >= len(convolutions):
         fitting = [
             (name, layer)

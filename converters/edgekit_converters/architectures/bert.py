@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised
-from edgekit_converters.architectures.linears import chain
+from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised, check_order
+from edgekit_converters.architectures.linears import alike, chain
 from edgekit_converters.networks.bert import BertConfig, bert_shapes
 from edgekit_converters.networks.families import FAMILIES, Family
 from edgekit_converters.networks.head import HeadLayer
@@ -19,6 +19,7 @@ HEAD_WIDTH = 64
 KNOWN_WIDTHS = (128, 256, 512, 768, 1024)
 """Hidden widths whose published BERTs all have heads of 64."""
 
+OTHER_TASKS = ("cls.", "qa_outputs.", "discriminator_predictions.", "lm_head.")
 OTHER_FAMILIES = ("roberta", "mobilebert", "albert", "xlnet", "deberta", "gpt2", "t5")
 _WORDS = re.compile(r"(.*\.)?embeddings\.word_embeddings\.weight")
 
@@ -78,13 +79,18 @@ def read_bert(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None])
         intermediate=intermediate,
         positions=size("bert.embeddings.position_embeddings.weight")[0],
         classes=weights[family.own_name("classifier.weight")].shape[0],
-        layer_norm_eps=float(raw.config.get("layer_norm_eps", 1e-12)),
+        layer_norm_eps=_epsilon(raw),
         activation=str(raw.config.get(family.setting("hidden_act"), "gelu")),
         family=kind,
         embedding=width if projected else None,
         head=None if head == (HeadLayer(hidden, family.activation),) else head,
     )
     _check_config(raw, config, family)
+    _check_graph(raw, kind)
+    if not raw.config:
+        say(
+            f"no config.json tells activation and layer-norm epsilon; {config.activation} and {config.layer_norm_eps} are taken"
+        )
     return Recognised(config, exact_weights(raw, weights, own_shapes(config)))
 
 
@@ -148,6 +154,8 @@ def _head(
         for name, tensor in weights.items()
         if name.endswith(".weight") and tensor.dim() == 2 and not name.startswith((own_prefix, f"{own_layer}."))
     }
+    if task := next((name for name in outside if f"{name}.".startswith(OTHER_TASKS)), None):
+        raise CheckpointError(f"{raw.path} has {task}, the head of another task; fine-tune it to classify texts first")
     if not outside:
         raise CheckpointError(
             f"{raw.path} has an encoder and no classification head: fine-tune it first, for example with edgekit finetune"
@@ -162,8 +170,16 @@ def _head(
     for name in between:
         layers[name] = HeadLayer(outside[name].shape[0], "relu")
         say(f"{name} is taken to be followed by a ReLU; labelled texts (--eval) show whether it is")
+    check_order(raw, alike(outside, order), "linear layers", "they may follow one another otherwise", say)
+    if layers and not raw.path.is_dir():
+        first, behind = next(iter(layers)), next(iter(layers.values())).activation
+        say(
+            f"{first} is taken to read the first token's vector, with {behind} behind it, as Hugging Face's classifier has it; "
+            "labelled texts (--eval) show whether it does"
+        )
     inside = {name: f"head.{index}" for index, name in enumerate(layers)} | {classifier: "classifier"}
-    renamed = {name: tensor for name, tensor in weights.items() if name.rpartition(".")[0] not in inside}
+    moved = {f"{name}.{kind}" for name in inside for kind in ("weight", "bias")}
+    renamed = {name: tensor for name, tensor in weights.items() if name not in moved}
     for name, ours in inside.items():
         matrix = weights[f"{name}.weight"]
         renamed[family.own_name(f"{ours}.weight")] = matrix
@@ -180,6 +196,10 @@ def _heads(hidden: int, raw: RawCheckpoint, family: Family, given: int | None, s
         if isinstance(stated, int) and stated != given:
             raise OptionError(f"--heads {given} contradicts {raw.config_source}, which says {stated}; drop one of them")
         return given
+    if stated is not None and (isinstance(stated, bool) or not isinstance(stated, int)):
+        raise CheckpointError(
+            f"{raw.config_source} says {str(stated)[:40]!r} heads; it is a whole number: correct it there"
+        )
     if isinstance(stated, int):
         if stated < 1 or hidden % stated:
             raise CheckpointError(f"{raw.config_source} says {stated} heads, which do not divide the width {hidden}")
@@ -194,6 +214,23 @@ def _heads(hidden: int, raw: RawCheckpoint, family: Family, given: int | None, s
         f"{raw.path} does not say how many attention heads it has, and a wrong number answers wrongly without an error: "
         f"put its config.json beside it, or give --heads; at width {hidden} plausible are {_plausible(hidden)}"
     )
+
+
+def _epsilon(raw: RawCheckpoint) -> float:
+    value = raw.config.get("layer_norm_eps", 1e-12)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
+        raise CheckpointError(f"{raw.config_source} says layer_norm_eps {str(value)[:40]!r}; it is a small number")
+    return float(value)
+
+
+def _check_graph(raw: RawCheckpoint, kind: str) -> None:
+    """Refuses a graph that pools otherwise than by the first token, or bends what its family does not."""
+    foreign = {"mean", "max", "amax"} | (set() if kind == "bert" else {"tanh"})
+    if strange := sorted(foreign & {operator.rstrip("_") for operator in raw.graph or ()}):
+        raise CheckpointError(
+            f"the graph of {raw.path} has {', '.join(strange)}, unlike a {kind} classifier that reads the first token: its "
+            f"answer would be another; supported are {SUPPORTED}"
+        )
 
 
 def _plausible(hidden: int) -> str:
@@ -218,6 +255,17 @@ def _check_config(raw: RawCheckpoint, config: BertConfig, family: Family) -> Non
                 f"{raw.config_source} says {key} {raw.config[key]}, and the weights have {found}: "
                 "they are not of one model; put the right config.json there"
             )
+    tasks = raw.config.get("architectures")
+    named = [str(task) for task in tasks] if isinstance(tasks, list) else []
+    if raw.path.is_dir() and named and not any(task.endswith("ForSequenceClassification") for task in named):
+        raise CheckpointError(
+            f"{raw.config_source} says {', '.join(named)}, which is no classifier of texts; fine-tune it for that first, and if "
+            "it is one all the same, correct architectures there"
+        )
+    if raw.config.get("is_decoder"):
+        raise CheckpointError(
+            f"{raw.config_source} says is_decoder; attention to what comes before alone is not supported"
+        )
     if raw.config.get("position_embedding_type", "absolute") != "absolute":
         raise CheckpointError(f"{raw.config_source} asks for relative positions, which are not supported")
     if raw.config.get("problem_type") in ("multi_label_classification", "regression"):

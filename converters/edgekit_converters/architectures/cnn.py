@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised
+from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised, check_order
 from edgekit_converters.architectures.batch_norm import fold_batch_norms
 from edgekit_converters.architectures.bert import other_family
-from edgekit_converters.architectures.linears import chain
+from edgekit_converters.architectures.linears import alike, chain
 from edgekit_converters.networks.cnn import CnnConfig
 from edgekit_converters.networks.head import HeadLayer
 from edgekit_runtime.errors import CheckpointError
@@ -39,7 +38,8 @@ def read_cnn(raw: RawCheckpoint, say: Callable[[str], None]) -> Recognised:
     tables, linears = _tables_and_linears(weights, total)
     layers = [name.removesuffix(".weight") for name in (*convolutions, *linears)]
     weights = fold_batch_norms(raw, weights, layers[: len(convolutions)], layers[len(convolutions) :], say)
-    strange = [name for name in weights if name not in tables and name.rpartition(".")[0] not in layers]
+    known = {*tables, *(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias"))}
+    strange = [name for name in weights if name not in known]
     if not tables or not linears or strange:
         extra = f", and {', '.join(strange[:3])}" if strange else ""
         raise CheckpointError(
@@ -47,14 +47,19 @@ def read_cnn(raw: RawCheckpoint, say: Callable[[str], None]) -> Recognised:
             f"another from their {total} filters are expected, and {len(tables)} tables, {len(convolutions)} convolutions "
             f"and {len(linears)} such layers were found{extra}"
         )
-    _check_order(raw, convolutions, "convolutions", "the head may read other filters")
-    _check_order(raw, tables, "tables", "the convolutions may read other channels")
+    check_order(raw, convolutions, "convolutions", "the head may read other filters", say)
+    check_order(raw, tables, "tables", "the convolutions may read other channels", say)
+    check_order(raw, alike(weights, linears), "linear layers", "they may follow one another otherwise", say)
     if len({weights[name].shape[0] for name in tables}) > 1:
         raise CheckpointError(
             f"the tables {', '.join(tables)} of {raw.path} differ in rows; one vocabulary is supported"
         )
     widths = [weights[name].shape[1] for name in tables]
     kernels = [_as_conv1d(raw, name, weights[name], widths) for name in convolutions]
+    say(
+        f"{raw.path.name} is taken for Kim's TextCNN: parallel convolutions without padding, each with a ReLU and the maximum "
+        "over time, joined in the order of definition; only labelled texts (--eval) show whether it is"
+    )
     for name in linears[:-1]:
         say(f"{name} is taken to be followed by a ReLU; labelled texts (--eval) show whether it is")
     config = CnnConfig(
@@ -104,22 +109,15 @@ def _as_conv1d(raw: RawCheckpoint, name: str, weight: Tensor, widths: Sequence[i
     )
 
 
-def _check_order(raw: RawCheckpoint, names: Sequence[str], what: str, else_: str) -> None:
-    """Refuses layers whose order the file does not keep and the names do not number."""
-    if raw.ordered or len({re.sub(r"\d+", "", name) for name in names}) == 1:
-        return
-    raise CheckpointError(
-        f"a safetensors file keeps no order, and the names {', '.join(names)} do not number the {what}, so that "
-        f"{else_} in {raw.path}: save the state dict by torch.save instead"
-    )
-
-
 def _check_graph(raw: RawCheckpoint) -> None:
-    strange = [operator for operator in raw.graph or () if operator.rstrip("_") not in OPERATORS]
-    if strange:
+    if raw.graph is None:
+        return
+    used = {operator.rstrip("_") for operator in raw.graph}
+    missing = [] if "relu" in used else ["no relu"]
+    if strange := [*missing, *sorted(used - OPERATORS)]:
         raise CheckpointError(
-            f"the graph of {raw.path} has {', '.join(sorted(set(strange))[:5])}, which Kim's TextCNN has not: its answer would "
-            f"be another; supported are {SUPPORTED}"
+            f"the graph of {raw.path} has {', '.join(strange[:5])}, unlike Kim's TextCNN: its answer would be another; "
+            f"supported are {SUPPORTED}"
         )
 
 

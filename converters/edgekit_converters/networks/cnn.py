@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit_converters.networks.head import Head, HeadLayer, head_shapes
+from edgekit_runtime.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class CnnConfig:
     filters: tuple[int, ...]
     classes: int
     head: tuple[HeadLayer, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (
+            not self.widths
+            or len(self.widths) != len(self.filters)
+            or min(*self.widths, *self.filters, self.hidden) < 1
+        ):
+            raise CheckpointError("a CNN needs a width and a number of filters for each convolution, all of 1 or more")
 
     @property
     def min_length(self) -> int:

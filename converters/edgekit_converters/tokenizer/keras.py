@@ -30,13 +30,13 @@ def from_keras(content: Mapping[str, Any], source: str, say: Say) -> bytes:
     try:
         stored = config["word_index"]
         index = checked_ids(json.loads(stored) if isinstance(stored, str) else stored, source)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{source} has no word_index ({error}); save the tokenizer anew by to_json()") from error
     limit, oov, split = config.get("num_words"), config.get("oov_token"), config.get("split", " ")
     filters, by_character = config.get("filters", KERAS_FILTERS), config.get("char_level", False)
     if not isinstance(limit, int | None) or not isinstance(filters, str) or not isinstance(split, str):
         raise TokenizerError(f"{source} has a broken num_words, filters or split; save the tokenizer anew by to_json()")
-    if oov is not None and oov not in index:
+    if oov is not None and (not isinstance(oov, str) or oov not in index):
         raise TokenizerError(
             f"{source} has no index for its oov_token {oov!r}; fit the tokenizer on texts, save it anew"
         )

@@ -21,8 +21,8 @@ from edgekit_runtime.errors import TokenizerError
 
 Say = Callable[[str], None]
 
-PADDING = ("[PAD]", "<pad>", "<PAD>")
-UNKNOWN = ("[UNK]", "<unk>", "<UNK>", "<OOV>", "<oov>")
+PADDING = ("[PAD]", "<pad>", "<PAD>", "PAD", "_PAD_", "__PAD__")
+UNKNOWN = ("[UNK]", "<unk>", "<UNK>", "<OOV>", "<oov>", "UNK", "OOV", "_UNK_", "__UNK__")
 KERAS_FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 """What Keras' Tokenizer drops unless told otherwise."""
 
@@ -71,10 +71,17 @@ def from_ids(vocabulary: Mapping[str, int], source: str, say: Say) -> bytes:
     Raises:
         TokenizerError: They are words that no simple rule finds in a text.
     """
-    pieces = [piece for piece in vocabulary if not _SPECIAL.fullmatch(piece)]
+    try:
+        "".join(vocabulary).encode()
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"{source} has a piece with half a character ({error.reason}); save it as UTF-8"
+        ) from error
+    pieces = [piece for piece in vocabulary if not _SPECIAL.fullmatch(piece) and piece not in (*PADDING, *UNKNOWN)]
     keras = min(vocabulary.values()) == 1
     unknown = next((piece for piece in UNKNOWN if piece in vocabulary), None)
-    lower = not re.search("[A-Z]", "".join(pieces))
+    capitals = [piece for piece in pieces if piece != piece.lower()]
+    lower = len(capitals) <= STRAY * len(pieces) and all(piece.isupper() for piece in capitals)  # NUM, URL: no words
     if all(len(piece) == 1 for piece in pieces):
         what, rule = "characters", _character_rule(spaces_count=keras or " " in vocabulary)
     else:

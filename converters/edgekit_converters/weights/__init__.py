@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +44,15 @@ def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Store
 
     try:
         with open(path, "rb") as file:
-            head = file.read(16)
+            head, size = file.read(16), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
+    if (
+        head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size
+    ):  # the length of the header; it may look like a pickle
+        return Stored(read_safetensors(path), ordered=False)
     if head.startswith((b"PK\x03\x04", b"\x80")):  # by torch.save: a zip, or before torch 1.6 a bare pickle
         return read_torch(path, trust=trust, say=say)
-    if head[8:9] == b"{":
-        return Stored(read_safetensors(path), ordered=False)
     if head.lstrip().startswith(b"{") and path.name.endswith(".index.json"):
         return read_index(path, trust=trust, say=say)
     raise CheckpointError(

@@ -6,6 +6,7 @@ The layout is that of torch's ``export/pt2_archive`` as torch 2.13 writes it: ra
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import zipfile
@@ -23,6 +24,9 @@ CONFIG = "/data/weights/model_weights_config.json"
 GRAPH = "/models/model.json"
 FLOATS = {6: torch.float16, 7: torch.float32, 8: torch.float64, 13: torch.bfloat16}
 """torch's serialized numbers of the element types that weights may have."""
+
+PLAIN = {"padding": {0}, "stride": {1}, "dilation": {1}, "groups": {1}}
+"""What the arguments of a convolution are unless the user says otherwise."""
 
 MAX_JSON_BYTES = 64_000_000
 
@@ -77,17 +81,37 @@ def _tensor(archive: zipfile.ZipFile, folder: str, entry: Any) -> Tensor | None:
         raise ValueError("it holds a pickled tensor")
     sizes, strides = ([int(number["as_int"]) for number in meta[key]] for key in ("sizes", "strides"))
     offset = int(meta["storage_offset"]["as_int"])
-    data = archive.read(folder + entry["path_name"])
+    place = archive.getinfo(folder + entry["path_name"])
+    if place.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{place.filename} is compressed, which torch never does")
+    if math.prod(sizes) * dtype.itemsize > place.file_size:
+        raise ValueError(f"{place.filename} is shorter than described")
+    data = archive.read(place)
     reach = offset + 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    empty = 0 in sizes
-    if min((*sizes, *strides, offset, 0)) < 0 or (not empty and reach * dtype.itemsize > len(data)):
-        raise ValueError(f"{entry['path_name']} is shorter than described")
+    if min((*sizes, *strides, offset, 0)) < 0 or (0 not in sizes and reach * dtype.itemsize > len(data)):
+        raise ValueError(f"{place.filename} is shorter than described")
     flat = torch.frombuffer(bytearray(data), dtype=dtype)
     return flat.as_strided(sizes, strides, offset).clone()
 
 
 def _operators(node: Any) -> Iterator[str]:
-    """Operator names of a serialized graph: ``torch.ops.aten.conv1d.default`` is ``conv1d``."""
+    """Operator names of a serialized graph: ``torch.ops.aten.conv1d.default`` is ``conv1d``, or ``conv1d with padding``."""
     for item in node["graph_module"]["graph"]["nodes"]:
         found = re.fullmatch(r"torch\.ops\.\w+\.(\w+)\.\w+", str(item["target"]))
-        yield found.group(1) if found else str(item["target"]).rpartition(".")[2]
+        name = found.group(1) if found else str(item["target"]).rpartition(".")[2]
+        changed = [key for key, value in _numbers(item).items() if value - PLAIN.get(key, value)]
+        yield f"{name} with {changed[0]}" if changed and name.startswith("conv") else name
+
+
+def _numbers(item: Any) -> dict[str, set[int]]:
+    """The whole numbers among an operator's arguments, by the argument's name."""
+    found: dict[str, set[int]] = {}
+    for argument in item["inputs"]:
+        value = argument["arg"]
+        if "as_ints" in value:
+            found[argument["name"]] = set(value["as_ints"])
+        elif "as_int" in value:
+            found[argument["name"]] = {value["as_int"]}
+        elif "as_string" in value and argument["name"] == "padding":
+            found["padding"] = {0 if value["as_string"] == "valid" else -1}
+    return found

@@ -33,11 +33,11 @@ def read_index(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored
         index: Any = json.loads(path.read_bytes())
         shards = sorted(set(index["weight_map"].values()))
         promised = set(index["weight_map"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is no index of a sharded checkpoint ({error!r}); download it again") from error
     tensors: dict[Any, Any] = {}
     for shard in shards:
-        if not isinstance(shard, str) or Path(shard).name != shard:
+        if not isinstance(shard, str) or Path(shard).name != shard or len(shard) > 200 or shard.endswith(".json"):
             raise CheckpointError(f"{path} names {shard!r}, which is no file beside it; do not trust this checkpoint")
         if not (path.parent / shard).is_file():
             raise CheckpointError(f"{path} names {shard}, which is not beside it; download the missing part")

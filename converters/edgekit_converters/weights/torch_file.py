@@ -31,13 +31,16 @@ TRUST = (
 
 def read_torch(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored:
     """Reads a file of one of torch's own formats."""
-    names = _archive_names(path)
+    entries = _archive_entries(path)
+    names = [entry.filename for entry in entries]
     if "manifest.json" in names:
         raise CheckpointError(f"{path} is already a bundle; give the checkpoint that it was made from")
     if is_export_archive(names):
         return read_export_archive(path)
     if any(name.endswith("/constants.pkl") for name in names):
         return _read_torchscript(path, trust=trust)
+    if packed := [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]:
+        raise CheckpointError(f"{packed[0]} in {path} is compressed, which torch never does; do not trust this file")
     try:
         content = _load(path)
     except pickle.UnpicklingError as error:
@@ -77,20 +80,15 @@ def _load(path: Path) -> Any:
 
 
 def _harmless() -> list[Any]:
-    """Types whose unpickling only stores values: numpy's numbers and arrays, argparse's options, paths."""
-    multiarray: Any = importlib.import_module("numpy._core.multiarray")  # where numpy pickles its numbers from
+    """Types whose unpickling only stores values: numpy's numbers, argparse's options, paths."""
+    scalar: Any = importlib.import_module("numpy._core.multiarray").scalar  # what numpy pickles its numbers by
     dtypes = [type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
     return [
         argparse.Namespace,
         collections.OrderedDict,
         np.dtype,
-        np.ndarray,
         *dtypes,
-        *(
-            (function, f"{module}.{function.__name__}")
-            for function in (multiarray.scalar, multiarray._reconstruct)
-            for module in ("numpy._core.multiarray", "numpy.core.multiarray")
-        ),
+        *((scalar, f"{module}.multiarray.scalar") for module in ("numpy._core", "numpy.core")),
         pathlib.PosixPath,
         pathlib.PurePosixPath,
     ]
@@ -134,10 +132,10 @@ def _nodes(graph: Any) -> list[Any]:
     return [inner for node in graph.nodes() for inner in (node, *(n for block in node.blocks() for n in _nodes(block)))]
 
 
-def _archive_names(path: Path) -> list[str]:
+def _archive_entries(path: Path) -> list[zipfile.ZipInfo]:
     """Entries of a zip archive; none if it is no archive, or a damaged one, of which torch.load says more."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
+            return archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error):
         return []

@@ -45,6 +45,14 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in its buffer can go nowhere
             sys.stderr.write(f"edgekit: error: the system says: {error.strerror or error}; --debug shows where\n")
             sys.exit(EXIT_ERROR)
+        except Exception as error:  # a defect of edgekit's own, or of a library's
+            if os.environ.get(DEBUG):
+                traceback.print_exc()
+            reason = " ".join(str(error).split())[:200]
+            sys.stderr.write(
+                f"edgekit: error: unexpected {type(error).__name__}: {reason}; run again with --debug and report what it shows\n"
+            )
+            sys.exit(EXIT_ERROR)
 
     return run
 
