@@ -29,6 +29,8 @@ PLAIN = {"padding": {0}, "stride": {1}, "dilation": {1}, "groups": {1}}
 """What the arguments of a convolution are unless the user says otherwise."""
 
 MAX_JSON_BYTES = 64_000_000
+DAMAGED = (KeyError, TypeError, AttributeError, ValueError, OSError, RuntimeError, EOFError, OverflowError)
+"""What damaged bytes raise, by way of zipfile, json and torch."""
 
 
 def is_export_archive(names: Sequence[str]) -> bool:
@@ -58,9 +60,7 @@ def read_export_archive(path: Path) -> Stored:
             graph = None if model is None else tuple(_operators(_json(archive, model)))
     except CheckpointError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is a damaged archive of torch.export ({error}); save it again") from error
-    except (RuntimeError, EOFError, OverflowError, RecursionError, struct.error) as error:
+    except (*DAMAGED, zipfile.BadZipFile, struct.error) as error:
         raise CheckpointError(f"{path} is a damaged archive of torch.export ({error}); save it again") from error
     return Stored(tensors, ordered=True, graph=graph)
 

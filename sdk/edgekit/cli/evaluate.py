@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from edgekit.cli.options import UNSAID, BundlePath, DataPath, EngineName, Json, Threads, with_data_options
-from edgekit.cli.terminal import Terminal, native_output_hidden, percent, print_json, print_result
+from edgekit.cli.terminal import Terminal, open_classifier, percent, print_json, print_result
 from edgekit.evaluation import evaluate
 from edgekit_converters.data import DataOptions
 from edgekit_converters.data.source import shown
-from edgekit_runtime import load
 
 
 @with_data_options
@@ -28,9 +27,7 @@ def command(
       $ edgekit eval model.edgekit stars.jsonl.gz --label-map stars --skip-bad
       $ edgekit eval model.edgekit hf:stanfordnlp/sst2 --split validation
     """
-    with native_output_hidden():
-        classify = load(bundle, engine=engine, threads=threads)
-    with classify, Terminal() as terminal:
+    with open_classifier(bundle, engine=engine, threads=threads) as classify, Terminal() as terminal:
         terminal.stage(f"Classifying {shown(str(data))}")
         result = evaluate(classify, data, data_options, progress=terminal.progress, say=terminal.say)
         labels = classify.labels
