@@ -19,6 +19,7 @@ import edgekit as ek
 from bundles import with_manifest, write_hand_made
 from edgekit_converters.checkpoint import ReadOptions
 from edgekit_converters.data import DataOptions
+from edgekit_converters.model import LONGEST
 from edgekit_converters.pipeline import convert
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.recipe_file import DATA, DATA_FILES, NEVER_IN_A_FILE, READ, TOP, RecipeFile, known_keys
@@ -49,6 +50,7 @@ CHECKED: dict[str, st.SearchStrategy[Any]] = {  # fields whose values are checke
     "targets": st.lists(st.text(), min_size=1, unique=True).map(tuple),
     "label_map": st.sampled_from([None, "stars", "1-2=negative,4-5=positive,3="]),
     "encoding": st.sampled_from([None, "utf-8", "gb18030"]),
+    "max_length": st.none() | st.integers(1, LONGEST),
     "buckets": st.sampled_from([None, "auto"])
     | st.lists(st.integers(1, 10**6), min_size=1, unique=True).map(sorted).map(tuple),
 }
