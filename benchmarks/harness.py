@@ -218,6 +218,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def add_timing(parser: argparse.ArgumentParser) -> None:
+    """The options of a benchmark that times several contenders in turns."""
+    parser.add_argument("--threads", type=int, action="append", help="repeatable; default: 1 and 2")
+    parser.add_argument("--texts", type=int, default=200, help="time this many of the first texts")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--warmup", type=int, default=20, help="untimed calls before each block")
+    parser.add_argument("--pause", type=float, default=0.2, help="seconds of rest before each block")
+
+
 def required(arguments: argparse.Namespace, made: argparse.ArgumentParser, *names: str) -> None:
     """Ends with the usage, and with how to come by a model, unless one of the named options was given."""
     if not any(getattr(arguments, name) for name in names):

@@ -84,13 +84,11 @@ def _tensor(archive: zipfile.ZipFile, folder: str, entry: Any) -> Tensor | None:
     place = archive.getinfo(folder + entry["path_name"])
     if place.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{place.filename} is compressed, which torch never does")
-    if math.prod(sizes) * dtype.itemsize > place.file_size:
-        raise ValueError(f"{place.filename} is shorter than described")
-    data = archive.read(place)
     reach = offset + 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    if min((*sizes, *strides, offset, 0)) < 0 or (0 not in sizes and reach * dtype.itemsize > len(data)):
+    needed = 0 if 0 in sizes else max(reach, math.prod(sizes)) * dtype.itemsize
+    if min((*sizes, *strides, offset, 0)) < 0 or needed > place.file_size:
         raise ValueError(f"{place.filename} is shorter than described")
-    flat = torch.frombuffer(bytearray(data), dtype=dtype)
+    flat = torch.frombuffer(bytearray(archive.read(place)), dtype=dtype)
     return flat.as_strided(sizes, strides, offset).clone()
 
 
