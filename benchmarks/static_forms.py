@@ -6,6 +6,7 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from edgekit.cli.terminal import Terminal
 from edgekit_converters.calibration import choose_samples
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled, read_rows
+from edgekit_converters.loaded import loaded
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
-from edgekit_converters.targets.litert import LiteRtTarget, tools_kept_quiet
+from edgekit_converters.targets.litert import LiteRtTarget
 from edgekit_converters.targets.litert_quantize import quantize_by
-from edgekit_runtime.engines.litert import LiteRtEngine
-from edgekit_runtime.manifest import Program
+from edgekit_converters.targets.tools import tools_kept_quiet
+from edgekit_runtime.engines import Engine
 from edgekit_runtime.text import TextEncoder
 from harness import Block, Ratio, Times, interleave, markdown_table, ratio_of_medians
 from machine import Machine, describe_machine
@@ -81,8 +83,8 @@ def recipes() -> dict[str, Any]:
 class InProcess:
     """A program and its encoder; a Runner of the harness."""
 
-    def __init__(self, program: Program, data: bytes, encoder: TextEncoder) -> None:
-        self._engine = LiteRtEngine.load(program, data, 1)
+    def __init__(self, engine: Engine, encoder: TextEncoder) -> None:
+        self._engine = engine
         self._encoder = encoder
 
     def run(self, texts: Sequence[str], warmup: Sequence[str]) -> Block:
@@ -109,7 +111,7 @@ def main() -> None:
     for name in ("model", "data", "calibrate"):
         harness.required(arguments, parser, name)
     machine = describe_machine(DISTRIBUTIONS)
-    with Terminal() as terminal:
+    with Terminal() as terminal, contextlib.ExitStack() as engines:
         model = read_checkpoint(arguments.model, ReadOptions(), terminal.say)
         encoder = TextEncoder(model.tokenizer.json, Recipe().text_spec(model, terminal))
         data = read_labelled(arguments.data, model.labels)
@@ -119,8 +121,12 @@ def main() -> None:
         lowered = LiteRtTarget().lower(model.network(), encoder.spec.buckets, QuantSpec("none"), terminal)
         with tools_kept_quiet():
             programs = {form: quantize_by(recipe, lowered.data, samples) for form, recipe in recipes().items()}
-        runners = {form: InProcess(lowered.program, program, encoder) for form, program in programs.items()}
-        expected = InProcess(lowered.program, lowered.data, encoder).run(data.texts, ()).classes
+        runners = {
+            form: InProcess(engines.enter_context(loaded(lowered.program, program, 1)), encoder)
+            for form, program in programs.items()
+        }
+        with loaded(lowered.program, lowered.data, 1) as engine:
+            expected = InProcess(engine, encoder).run(data.texts, ()).classes
         terminal.stage(f"{arguments.rounds} rounds of {len(runners)} blocks")
         timed = data.texts[: arguments.texts]
         options = {"rounds": arguments.rounds, "warmup": 8, "pause_s": 0.1, "progress": terminal.progress}

@@ -76,7 +76,7 @@ def test_data_of_programs_starts_at_a_multiple_of_4096(tmp_path: Path) -> None:
     path = write_bundle_file(tmp_path / "two.edgekit", make_manifest(programs), make_contents(programs))
     bundle, raw = open_bundle(path), path.read_bytes()
     for program in programs:
-        offset = bundle.offset(program.file)
+        offset = bundle.part(program.file).offset
         assert offset % ALIGNMENT == 0
         data = make_contents(programs)[program.file]
         assert raw[offset : offset + len(data)] == data
@@ -111,7 +111,7 @@ def test_one_byte_changed_in_an_entry(made: Path, name: str, position: str) -> N
     bundle = open_bundle(made)
     size = bundle.manifest.files[name].bytes
     data = bytearray(made.read_bytes())
-    data[bundle.offset(name) + {"first": 0, "middle": size // 2, "last": size - 1}[position]] ^= 1
+    data[bundle.part(name).offset + {"first": 0, "middle": size // 2, "last": size - 1}[position]] ^= 1
     made.write_bytes(data)
     bundle = open_bundle(made)
     with pytest.raises(BundleIntegrityError, match=f"{name} .* differs from its checksum"):
@@ -146,7 +146,7 @@ def test_one_bit_changed_anywhere_never_gives_other_contents(made: Path) -> None
 
 def test_contents_that_change_after_opening(made: Path) -> None:
     bundle = open_bundle(made)
-    made.write_bytes(made.read_bytes()[: bundle.offset("model.tflite") + 10])
+    made.write_bytes(made.read_bytes()[: bundle.part("model.tflite").offset + 10])
     with pytest.raises(BundleIntegrityError, match=r"model\.tflite"):
         bundle.read("model.tflite")
     with pytest.raises(BundleIntegrityError, match=r"model\.tflite"):

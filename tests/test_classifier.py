@@ -34,6 +34,7 @@ from edgekit_runtime.errors import (
     OptionError,
 )
 from edgekit_runtime.golden import Golden
+from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.manifest import Manifest, Program
 
 FIXED = dataclasses.replace(PROGRAM, engine="fixed", file="model.fixed")
@@ -54,8 +55,8 @@ class FixedEngine:
         return None
 
     @classmethod
-    def load(cls, program: Program, data: bytes, threads: int) -> FixedEngine:
-        return cls(np.asarray(data.decode().split(), dtype=np.float32))
+    def load(cls, program: Program, contents: FilePart, threads: int) -> FixedEngine:
+        return cls(np.asarray(contents.read().decode().split(), dtype=np.float32))
 
     def run(self, ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._logits is None:
@@ -343,7 +344,7 @@ def test_golden_texts_cover_every_bucket(bundle: Path, classify: ek.Classifier) 
 
 def test_checksums_are_compared_even_without_the_self_test(bundle: Path, tmp_path: Path) -> None:
     opened, data = open_bundle(bundle), bytearray(bundle.read_bytes())
-    data[opened.offset("model.tflite") + 1000] ^= 1
+    data[opened.part("model.tflite").offset + 1000] ^= 1
     damaged = tmp_path / "x.edgekit"
     damaged.write_bytes(data)
     for fallback in (False, True):
@@ -431,5 +432,5 @@ def test_an_outside_package_adds_an_engine(tmp_path: Path, monkeypatch: pytest.M
     assert found is FixedEngine
     with ek.load(fixed_bundle(tmp_path / "x.edgekit", (1.0, -1.0))) as classify:
         assert classify("film").label == "negative"
-    with pytest.raises(EngineUnavailableError, match="it has litert, fixed"):
+    with pytest.raises(EngineUnavailableError, match="it has litert, executorch, fixed"):
         engine_class("warp")

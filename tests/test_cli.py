@@ -222,7 +222,7 @@ def test_verify_runs_the_golden_texts(bundle: Path, tmp_path: Path) -> None:
 
 def one_byte_changed(path: Path, out: Path) -> Path:
     data = bytearray(path.read_bytes())
-    data[open_bundle(path).offset("model.tflite") + 2000] ^= 1
+    data[open_bundle(path).part("model.tflite").offset + 2000] ^= 1
     out.write_bytes(data)
     return out
 

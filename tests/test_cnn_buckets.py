@@ -8,11 +8,11 @@ import torch
 
 from conftest import PIECES
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.loaded import loaded
 from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets.litert import LiteRtTarget
-from edgekit_runtime.engines.litert import LiteRtEngine
 from edgekit_runtime.text import TextEncoder
 from originals import answers, original_answers, random_rows, text_cnn
 
@@ -47,9 +47,8 @@ def program(model):
 
 @pytest.fixture(scope="module")
 def engine(program):
-    engine = LiteRtEngine.load(program.program, program.data, 1)
-    yield engine
-    engine.close()
+    with loaded(program.program, program.data, 1) as engine:
+        yield engine
 
 
 def test_the_padding_row_counts_so_that_these_tests_can_fail(original):

@@ -17,16 +17,17 @@ import edgekit_runtime
 from conftest import PIECES
 from edgekit_converters.calibration import choose_samples
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.loaded import loaded
 from edgekit_converters.pipeline import convert
 from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec, Sample
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import sample_texts
 from edgekit_converters.targets import find_target
-from edgekit_converters.targets.litert import OUTPUT, LiteRtTarget, tools_kept_quiet
+from edgekit_converters.targets.litert import OUTPUT, LiteRtTarget
 from edgekit_converters.targets.litert_quantize import quantize
+from edgekit_converters.targets.tools import tools_kept_quiet
 from edgekit_runtime import open_bundle
-from edgekit_runtime.engines.litert import LiteRtEngine
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.text import TextEncoder
 from originals import answers, random_rows, text_cnn
@@ -128,9 +129,8 @@ def test_a_table_whose_rows_are_no_whole_blocks_is_int4_all_the_same():
     lowered = LiteRtTarget().lower(network, (16,), QuantSpec("int4"), LogListener())
     assert stored(lowered.data)[LOOKUP, INT4] == 1
     rows = random_rows(len(PIECES), [16] * 20)
-    engine = LiteRtEngine.load(lowered.program, lowered.data, 1)
-    found = [engine.run(np.array([row], np.int32), np.ones((1, 16), np.float32)) for row in rows]
-    engine.close()
+    with loaded(lowered.program, lowered.data, 1) as engine:
+        found = [engine.run(np.array([row], np.int32), np.ones((1, 16), np.float32)) for row in rows]
     assert np.abs(np.stack(found) - answers(module, rows)).max() < 0.35 * np.abs(answers(module, rows)).max()
 
 
@@ -169,11 +169,11 @@ def test_a_bucket_that_no_text_calibrated_answers_right(cnn, lowered, static):
     short = tuple(sample for sample in samples if sample.ids.shape[1] == 12)
     long = [sample for sample in samples if sample.ids.shape[1] == 48]
     assert len(short) > 20 and len(long) > 20
-    network, engine = cnn.network(), LiteRtEngine.load(lowered.program, static(short), 1)
-    for sample in long:
-        expected = network(torch.tensor(sample.ids), torch.tensor(sample.mask))[0].numpy()
-        np.testing.assert_allclose(engine.run(sample.ids, sample.mask), expected, atol=0.4)
-    engine.close()
+    network = cnn.network()
+    with loaded(lowered.program, static(short), 1) as engine:
+        for sample in long:
+            expected = network(torch.tensor(sample.ids), torch.tensor(sample.mask))[0].numpy()
+            np.testing.assert_allclose(engine.run(sample.ids, sample.mask), expected, atol=0.4)
 
 
 def test_the_ranges_are_those_of_the_texts_in_any_order(cnn, static):

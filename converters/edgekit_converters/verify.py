@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_converters.data import LabelledText
+from edgekit_converters.loaded import loaded
 from edgekit_converters.metrics import measure
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import Original, run_batches
@@ -24,7 +25,6 @@ from edgekit_converters.targets import Lowered
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import write_bundle_file
 from edgekit_runtime.classifier import Classifier, default_threads
-from edgekit_runtime.engines import engine_class
 from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden, GoldenText
 from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, TextSpec, Verification
@@ -102,8 +102,8 @@ def verify(
     for lowered in programs:
         program = lowered.program
         listener.stage(f"Verifying {program.engine} on {len(reference.texts)} texts")
-        engine = engine_class(program.engine).load(program, lowered.data, default_threads())
-        with Classifier(Manifest("", model.labels, ()), engine, encoder) as classifier:
+        with loaded(program, lowered.data, default_threads()) as engine:
+            classifier = Classifier(Manifest("", model.labels, ()), engine, encoder)
             rows = []
             for ids in reference.ids:
                 rows.append(classifier.logits(ids))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from edgekit_runtime.errors import BundleError, BundleIntegrityError, FileError
+from edgekit_runtime.filepart import FilePart, reading
 from edgekit_runtime.manifest import FileEntry, Manifest
 
 SUFFIX = ".edgekit"
@@ -49,12 +50,7 @@ class Bundle:
             BundleIntegrityError: The contents are not those that the manifest promises.
             FileError: The file has gone or cannot be read.
         """
-        entry = self._entry(name)
-        with _reading(self.path) as file:
-            file.seek(self._offsets[name])
-            data = file.read(entry.bytes)
-        self._compare(name, entry, len(data), hashlib.sha256(data).hexdigest())
-        return data
+        return self.part(name).read()
 
     def check(self) -> None:
         """Reads every entry and compares it with its checksum.
@@ -62,32 +58,16 @@ class Bundle:
         Raises:
             BundleIntegrityError: The first entry that differs.
         """
-        with _reading(self.path) as file:
-            for name, entry in self.manifest.files.items():
-                file.seek(self._offsets[name])
-                digest, left = hashlib.sha256(), entry.bytes
-                while left and (chunk := file.read(min(left, 1 << 20))):
-                    digest.update(chunk)
-                    left -= len(chunk)
-                self._compare(name, entry, entry.bytes - left, digest.hexdigest())
+        for name in self.manifest.files:
+            self.part(name).check()
 
-    def offset(self, name: str) -> int:
-        """Where the contents of an entry begin in the file, in bytes."""
-        self._entry(name)
-        return self._offsets[name]
-
-    def _entry(self, name: str) -> FileEntry:
+    def part(self, name: str) -> FilePart:
+        """Where the contents of one entry lie."""
         try:
-            return self.manifest.files[name]
+            entry = self.manifest.files[name]
         except KeyError:
             raise BundleError(f"{self.path} has no {name!r}; it has {', '.join(self.manifest.files)}") from None
-
-    def _compare(self, name: str, entry: FileEntry, size: int, digest: str) -> None:
-        if size != entry.bytes or digest != entry.sha256:
-            raise BundleIntegrityError(
-                f"{name} in {self.path} differs from its checksum: the file is damaged or was changed; "
-                "copy it again or convert the model anew"
-            )
+        return FilePart(name, self.path, self._offsets[name], entry.bytes, entry.sha256)
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -103,7 +83,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         BundleVersionError: It was written by a newer edgekit.
     """
     path = Path(path)
-    with _reading(path) as file:
+    with reading(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 entries = archive.infolist()
@@ -203,19 +183,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        with open(path, "rb") as file:
-            yield file
-    except FileNotFoundError:
-        raise FileError(f"there is no file {path}; check the path") from None
-    except IsADirectoryError:
-        raise FileError(f"{path} is a folder, not a bundle; give the {SUFFIX} file") from None
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> dict[str, int]:

@@ -198,7 +198,7 @@ def _candidates(bundle: Bundle, entry: ModelEntry, wanted: str | None) -> list[P
 def _load_program(
     bundle: Bundle, entry: ModelEntry, program: Program, encoder: TextEncoder, threads: int, verify: bool
 ) -> Classifier:
-    engine = engine_class(program.engine).load(program, bundle.read(program.file), threads)
+    engine = engine_class(program.engine).load(program, bundle.part(program.file), threads)
     classifier = Classifier(bundle.manifest, engine, encoder)
     if verify:
         golden = Golden.from_bytes(bundle.read(entry.golden), entry.golden)

@@ -19,6 +19,7 @@ from edgekit_runtime.manifest import Program
 
 TARGETS = {
     "litert": "edgekit_converters.targets.litert:LiteRtTarget",
+    "executorch": "edgekit_converters.targets.executorch:ExecuTorchTarget",
 }
 """Target name to "module:class"."""
 

@@ -5,17 +5,8 @@ One signature a length bucket; the signatures share their weights.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
-import tempfile
-import threading
-import warnings
-from collections.abc import Iterator
 from importlib import metadata
-from types import FrameType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -24,8 +15,9 @@ from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.litert_quantize import quantize
+from edgekit_converters.targets.tools import require_tools, running
 from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
-from edgekit_runtime.errors import LoweringError, OptionError, require
+from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import Program, TensorSpec
 
 FILE = "model.tflite"
@@ -53,24 +45,14 @@ class LiteRtTarget:
             raise OptionError(f"litert cannot do {quant.scheme}; it can do {', '.join(self.schemes)}")
         if reason := REFUSED.get((quant.scheme, architecture)):
             raise OptionError(f"litert does not support {quant.scheme} for {architecture}, because {reason}")
-        for tool in TOOLS:
-            try:
-                metadata.version(tool)
-            except metadata.PackageNotFoundError:
-                require(tool.replace("-", "_"), extra="convert", purpose=PURPOSE)
+        require_tools(TOOLS, PURPOSE)
 
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
         classes = int(network(torch.zeros(1, buckets[-1], dtype=torch.int32), torch.ones(1, buckets[-1])).shape[1])
-        with _interrupts_deferred(), tools_kept_quiet() as log:
-            try:
-                data = _convert(network, buckets)
-                if quant.scheme != "none":
-                    data = quantize(data, network, OUTPUT, quant)
-            except Exception as error:  # the tools raise whatever comes up; all of it means the same here
-                raise LoweringError(
-                    f"litert-torch could not lower the network ({type(error).__name__}: {_first_line(error)}); "
-                    "run again with --debug for its own messages"
-                ) from _with_log(error, log)
+        with running("litert-torch"):
+            data = _convert(network, buckets)
+            if quant.scheme != "none":
+                data = quantize(data, network, OUTPUT, quant)
         tools = {tool: metadata.version(tool) for tool in TOOLS}
         program = Program(
             engine=self.name,
@@ -93,52 +75,3 @@ def _convert(network: nn.Module, buckets: tuple[int, ...]) -> bytes:
         converter.add_signature(f"{SIGNATURE_PREFIX}{length}", network, sample_kwargs=sample)
     content: bytes = converter.convert().model_content()
     return content
-
-
-@contextlib.contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Keeps Ctrl-C until the block ends: raised inside the tools' C++ code it aborts the process, or is lost."""
-    ordinary = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(ordinary):
-        yield
-        return
-    kept: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: kept.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, ordinary)
-    if kept:
-        ordinary(*kept[0])
-
-
-@contextlib.contextmanager
-def tools_kept_quiet() -> Iterator[Any]:
-    """Sends what the tools print, from Python and from C++, to a temporary file, which is given.
-
-    ``sys.stderr`` itself stays: a library that sets up its logging meanwhile would keep a stream that is closed later.
-    """
-    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor in (1, 2):
-            saved = os.dup(descriptor)
-            stack.callback(os.close, saved)
-            stack.callback(os.dup2, saved, descriptor)
-            os.dup2(log.fileno(), descriptor)
-        printed = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w", buffering=1))
-        stack.enter_context(contextlib.redirect_stdout(printed))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        yield log
-
-
-def _with_log(error: Exception, log: Any) -> Exception:
-    """Adds the end of the tools' output to the error, for a traceback."""
-    log.seek(0)
-    error.add_note(log.read()[-4000:].decode(errors="replace")) if hasattr(error, "add_note") else None
-    return error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")[:200]

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_runtime.errors import EngineUnavailableError
+from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.manifest import Program
 
 ENGINES = {
     "litert": "edgekit_runtime.engines.litert:LiteRtEngine",
+    "executorch": "edgekit_runtime.engines.executorch:ExecuTorchEngine",
 }
 """Engine name to "module:class", in the order in which ``load`` prefers them."""
 
@@ -39,23 +41,24 @@ class Engine(Protocol):
         """Why the engine cannot run here and what to do about it; None if it can."""
 
     @classmethod
-    def load(cls, program: Program, data: bytes, threads: int) -> Engine:
+    def load(cls, program: Program, contents: FilePart, threads: int) -> Engine:
         """Prepares a program.
 
         Args:
             program: Its description.
-            data: Its contents, already checked against the bundle's checksum.
+            contents: Where it lies. An engine reads it there, or maps it; either way it compares the checksum first.
             threads: Upper bound on the threads that one call may use.
 
         Raises:
             EngineError: The engine refuses the program.
+            BundleIntegrityError: The contents differ from their checksum.
         """
 
     def run(self, ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classifies one padded text.
 
         Args:
-            ids: (1, L) token ids, L one of ``lengths``.
+            ids: (1, L) token ids, L one of ``lengths``; where that is None, nothing is padded.
             mask: (1, L), 1 where the text is and 0 where the padding is.
 
         Returns:

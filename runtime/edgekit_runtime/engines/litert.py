@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
+from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.manifest import Program
 
 SIGNATURE_PREFIX = "length_"
@@ -35,11 +36,12 @@ class LiteRtEngine:
         return None
 
     @classmethod
-    def load(cls, program: Program, data: bytes, threads: int) -> LiteRtEngine:
+    def load(cls, program: Program, contents: FilePart, threads: int) -> LiteRtEngine:
         if reason := cls.unavailable():
             raise EngineUnavailableError(reason)
         from ai_edge_litert.interpreter import Interpreter
 
+        data = contents.read()
         try:
             interpreter = Interpreter(model_content=data, num_threads=threads)
             signatures = interpreter.get_signature_list()

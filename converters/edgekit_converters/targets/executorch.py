@@ -1,0 +1,111 @@
+"""ExecuTorch: torch.export, then the XNNPACK delegate. One method takes every length up to the longest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib import metadata
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from edgekit_converters.networks.bert import Bert
+from edgekit_converters.networks.cnn import Cnn
+from edgekit_converters.networks.unpadded import UnpaddedCnn, unpadded
+from edgekit_converters.progress import Listener
+from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.targets import Lowered
+from edgekit_converters.targets.executorch_quantize import calibrate, quantize_weights
+from edgekit_converters.targets.tools import require_tools, running
+from edgekit_runtime.engines.executorch import DISTRIBUTION, OFFICIAL
+from edgekit_runtime.errors import LoweringError, OptionError
+from edgekit_runtime.manifest import Program, TensorSpec
+
+FILE = "model.pte"
+TOOLS = ("executorch", "torchao", "torch")
+PURPOSE = "lowering to executorch"
+
+CPU_KERNELS = frozenset(
+    {"embedding", "embedding_byte", "native_layer_norm", "slice_copy", "amax", "sym_size", "add", "sub"}
+)
+"""What stays outside the delegate by design: XNNPACK has none of it with an open length, and ExecuTorch's kernels are quick."""
+
+
+class ExecuTorchTarget:
+    """Lowers to a .pte program."""
+
+    name: ClassVar[str] = "executorch"
+    schemes: ClassVar[tuple[str, ...]] = ("int8", "int8-static", "none")
+
+    def check(self, quant: QuantSpec, architecture: str | None = None) -> None:
+        if quant.scheme not in self.schemes:
+            raise OptionError(f"executorch cannot do {quant.scheme}; it can do {', '.join(self.schemes)}")
+        require_tools(TOOLS, PURPOSE)
+
+    def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
+        if not isinstance(network, Bert | Cnn):
+            raise LoweringError(f"executorch lowers edgekit's own networks, not {type(network).__name__}")
+        with running("executorch"):
+            form = unpadded(network, buckets[-1])
+            if quant.scheme != "none":
+                quantize_weights(form, quant.scheme)
+            exported = _export(form, form, buckets[-1])
+            if quant.scheme == "int8-static":
+                exported = _export(calibrate(exported, quant.calibration), form, buckets[-1])
+            data, delegates, outside = _lower(exported)
+        for name in sorted(outside.keys() - CPU_KERNELS):
+            listener.say(
+                f"{name} stays outside the XNNPACK delegate ({outside[name]} calls) and may be slow: "
+                "measure before you ship the .pte, or take --target litert"
+            )
+        tools = {tool: metadata.version(tool) for tool in TOOLS}
+        program = Program(
+            engine=self.name,
+            file=FILE,
+            scheme=quant.scheme,
+            min_engine=f"{OFFICIAL} {tools[OFFICIAL]}",
+            right_on=(DISTRIBUTION, OFFICIAL),
+            inputs=(TensorSpec("ids", "ids", "int64", (1, "L")),),
+            outputs=(TensorSpec("logits", "logits", "float32", (1, network.config.classes)),),
+        )
+        return Lowered(program, data, tools, {"delegates": delegates, "outside": dict(sorted(outside.items()))})
+
+
+def _export(network: nn.Module, form: nn.Module, longest: int) -> Any:
+    """Exports with an open length.
+
+    One token is a case of its own to torch.export, and so is a single window of a CNN; what is exported for more is right
+    for one too, since no size is worked out beforehand.
+    """
+    least = 1 + max(form.widths) if isinstance(form, UnpaddedCnn) else 2
+    length = torch.export.Dim("length", min=least, max=max(least + 1, longest))
+    ids = torch.zeros(1, least + 1, dtype=torch.int64)
+    return torch.export.export(network, (ids,), dynamic_shapes=({1: length},))
+
+
+def _lower(exported: Any) -> tuple[bytes, int, Counter[str]]:
+    """The program, its number of delegate calls, and how often each operator outside them is called."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+
+    edge = to_edge_transform_and_lower(
+        exported,
+        partitioner=[XnnpackPartitioner()],
+        compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
+    )
+    program = edge.to_executorch(ExecutorchBackendConfig(extract_delegate_segments=True))
+    calls = Counter(
+        _operator(node.target)
+        for node in program.exported_program().graph_module.graph.nodes
+        if node.op == "call_function"
+    )
+    for bookkeeping in ("alloc", "getitem", "view"):
+        calls.pop(bookkeeping, None)
+    return bytes(program.buffer), calls.pop("executorch_call_delegate", 0), calls
+
+
+def _operator(target: Any) -> str:
+    """``slice_copy`` of ``aten.slice_copy.Tensor_out``."""
+    schema = getattr(target, "_schema", None) or getattr(getattr(target, "_op", None), "_schema", None)
+    name = target.__name__ if schema is None else schema.name
+    return str(name).rpartition("::")[2].partition(".")[0]
