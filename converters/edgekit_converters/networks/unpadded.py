@@ -115,7 +115,8 @@ class UnpaddedCnn(nn.Module):
             shifted = [x[:, start : length - width + 1 + start] for start in range(width)]
             windows = torch.cat(shifted, dim=2) if width > 1 else x
             pooled.append(F.relu(linear(windows)).amax(dim=1))
-        logits: Tensor = self.classifier(self.head(torch.cat(pooled, dim=1)))
+        features = torch.cat(pooled, dim=1) if len(pooled) > 1 else pooled[0]
+        logits: Tensor = self.classifier(self.head(features))
         return logits
 
 

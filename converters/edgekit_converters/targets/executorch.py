@@ -11,7 +11,7 @@ from torch import nn
 
 from edgekit_converters.networks.bert import Bert
 from edgekit_converters.networks.cnn import Cnn
-from edgekit_converters.networks.unpadded import UnpaddedCnn, unpadded
+from edgekit_converters.networks.unpadded import unpadded
 from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
@@ -25,10 +25,10 @@ FILE = "model.pte"
 TOOLS = ("executorch", "torchao", "torch")
 PURPOSE = "lowering to executorch"
 
-CPU_KERNELS = frozenset(
-    {"embedding", "embedding_byte", "native_layer_norm", "slice_copy", "amax", "sym_size", "add", "sub"}
-)
+CPU_KERNELS = frozenset({"embedding", "embedding_byte", "native_layer_norm", "slice_copy", "amax"})
 """What stays outside the delegate by design: XNNPACK has none of it with an open length, and ExecuTorch's kernels are quick."""
+
+BOOKKEEPING = frozenset({"alloc", "getitem", "view", "sym_size"})
 
 
 class ExecuTorchTarget:
@@ -46,12 +46,16 @@ class ExecuTorchTarget:
         if not isinstance(network, Bert | Cnn):
             raise LoweringError(f"executorch lowers edgekit's own networks, not {type(network).__name__}")
         with running("executorch"):
-            form = unpadded(network, buckets[-1])
+            # One token is a case of its own to torch.export, as is a single window of a CNN. What is exported for more
+            # is right for one as well, since no size is worked out beforehand.
+            least = 2 if isinstance(network, Bert) else 1 + network.config.min_length
+            lengths = range(least, max(least + 1, buckets[-1]) + 1)
+            form = unpadded(network, lengths[-1])
             if quant.scheme != "none":
                 quantize_weights(form, quant.scheme)
-            exported = _export(form, form, buckets[-1])
+            exported = _export(form, lengths)
             if quant.scheme == "int8-static":
-                exported = _export(calibrate(exported, quant.calibration), form, buckets[-1])
+                exported = _export(calibrate(exported, quant.calibration), lengths)
             data, delegates, outside = _lower(exported)
         for name in sorted(outside.keys() - CPU_KERNELS):
             listener.say(
@@ -71,15 +75,10 @@ class ExecuTorchTarget:
         return Lowered(program, data, tools, {"delegates": delegates, "outside": dict(sorted(outside.items()))})
 
 
-def _export(network: nn.Module, form: nn.Module, longest: int) -> Any:
-    """Exports with an open length.
-
-    One token is a case of its own to torch.export, and so is a single window of a CNN; what is exported for more is right
-    for one too, since no size is worked out beforehand.
-    """
-    least = 1 + max(form.widths) if isinstance(form, UnpaddedCnn) else 2
-    length = torch.export.Dim("length", min=least, max=max(least + 1, longest))
-    ids = torch.zeros(1, least + 1, dtype=torch.int64)
+def _export(network: nn.Module, lengths: range) -> Any:
+    """Exports with an open length."""
+    length = torch.export.Dim("length", min=lengths[0], max=lengths[-1])
+    ids = torch.zeros(1, lengths[1], dtype=torch.int64)
     return torch.export.export(network, (ids,), dynamic_shapes=({1: length},))
 
 
@@ -94,18 +93,15 @@ def _lower(exported: Any) -> tuple[bytes, int, Counter[str]]:
         compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
     )
     program = edge.to_executorch(ExecutorchBackendConfig(extract_delegate_segments=True))
-    calls = Counter(
-        _operator(node.target)
-        for node in program.exported_program().graph_module.graph.nodes
-        if node.op == "call_function"
-    )
-    for bookkeeping in ("alloc", "getitem", "view"):
-        calls.pop(bookkeeping, None)
-    return bytes(program.buffer), calls.pop("executorch_call_delegate", 0), calls
+    nodes = program.exported_program().graph_module.graph.nodes
+    calls = Counter(_operator(node.target) for node in nodes if node.op == "call_function")
+    delegates = calls.pop("executorch_call_delegate", 0)
+    outside = Counter({name: count for name, count in calls.items() if name not in BOOKKEEPING and "::" not in name})
+    return bytes(program.buffer), delegates, outside
 
 
 def _operator(target: Any) -> str:
-    """``slice_copy`` of ``aten.slice_copy.Tensor_out``."""
+    """``slice_copy`` of ``aten::slice_copy``; arithmetic on sizes keeps its ``executorch_prim::``."""
     schema = getattr(target, "_schema", None) or getattr(getattr(target, "_op", None), "_schema", None)
-    name = target.__name__ if schema is None else schema.name
-    return str(name).rpartition("::")[2].partition(".")[0]
+    name = str(target.__name__ if schema is None else schema.name)
+    return name if name.startswith("executorch_prim") else name.rpartition("::")[2]

@@ -15,7 +15,7 @@ from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.litert_quantize import quantize
-from edgekit_converters.targets.tools import require_tools, running
+from edgekit_converters.targets.tools import interrupts_deferred, require_tools, running
 from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import Program, TensorSpec
@@ -49,7 +49,7 @@ class LiteRtTarget:
 
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
         classes = int(network(torch.zeros(1, buckets[-1], dtype=torch.int32), torch.ones(1, buckets[-1])).shape[1])
-        with running("litert-torch"):
+        with interrupts_deferred(), running("litert-torch"):
             data = _convert(network, buckets)
             if quant.scheme != "none":
                 data = quantize(data, network, OUTPUT, quant)

@@ -1,4 +1,4 @@
-"""The tools that targets call: they print as they like, raise whatever comes up, and must not be interrupted halfway."""
+"""The tools that targets call: they print as they like and raise whatever comes up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def require_tools(tools: tuple[str, ...], purpose: str) -> None:
 
 @contextlib.contextmanager
 def running(tool: str) -> Iterator[None]:
-    """Runs a tool: quietly, without a Ctrl-C in the middle, and with one kind of error.
+    """Runs a tool: quietly, and with one kind of error.
 
     Args:
         tool: Its name, for the message.
@@ -40,7 +40,7 @@ def running(tool: str) -> Iterator[None]:
     Raises:
         LoweringError: The tool raised anything.
     """
-    with interrupts_deferred(), tools_kept_quiet() as log:
+    with tools_kept_quiet() as log:
         try:
             yield
         except Exception as error:  # the tools raise whatever comes up; all of it means the same here
@@ -52,7 +52,7 @@ def running(tool: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Keeps Ctrl-C until the block ends: raised inside the tools' C++ code it aborts the process, or is lost."""
+    """Keeps Ctrl-C until the block ends: raised inside some tools' C++ code it aborts the process, or is lost."""
     ordinary = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(ordinary):
         yield

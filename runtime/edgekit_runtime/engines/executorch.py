@@ -68,7 +68,7 @@ class ExecuTorchEngine:
         try:
             outputs = self._runner.run(ids.astype(self._ids))
         except RuntimeError as error:
-            raise EngineError(f"ExecuTorch failed at length {ids.shape[1]}: {error}") from error
+            raise EngineError(f"ExecuTorch failed: {error}") from error
         logits: NDArray[np.float32] = outputs[self._logits][0]
         return logits
 
@@ -90,5 +90,6 @@ def _load(contents: FilePart, threads: int) -> Runner:
             contents.path, offset=contents.offset, size=contents.size, threads=threads, sha256=contents.sha256
         )
     except (edgekit_executorch.ExecuTorchError, OSError) as error:
+        contents.check()  # a wrong checksum is an error of its own, which no fallback may pass over
         raise EngineError(f"ExecuTorch refuses {contents.name}: {error}") from error
     return runner

@@ -33,7 +33,7 @@ class OfficialProgram:
         self._torch = importlib.import_module("torch")
         importlib.import_module("executorch.kernels.quantized")  # registers the kernels of int8 tables
         binding: Any = importlib.import_module("executorch.extension.pybindings.portable_lib")
-        data = contents.read()
+        self._data = contents.read()  # the binding reads it where it is, and does not keep it
         with _lock:
             if binding._threadpool_get_thread_count() > threads:
                 if _loaded:
@@ -43,7 +43,8 @@ class OfficialProgram:
                     )
                 binding._unsafe_reset_threadpool(threads)
             try:
-                self._module: Any = binding._load_for_executorch_from_buffer(data)
+                self._module: Any = binding._load_for_executorch_from_buffer(self._data)
+                self._module.method_meta("forward")  # loading waits until the program is used, and so do its errors
             except RuntimeError as error:
                 raise EngineError(f"ExecuTorch refuses {contents.name}: {error}") from error
             _loaded += 1
@@ -65,3 +66,4 @@ class OfficialProgram:
         with _lock:
             _loaded -= self._module is not None
             self._module = None
+            self._data = b""

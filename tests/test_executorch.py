@@ -1,0 +1,224 @@
+"""The target executorch: what is lowered answers as the network at every length, by few delegates, in little room."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import edgekit_runtime
+from conftest import PIECES, make_bert
+from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.loaded import loaded
+from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes, load_cnn
+from edgekit_converters.networks.unpadded import unpadded
+from edgekit_converters.pipeline import convert
+from edgekit_converters.progress import LogListener
+from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.recipe import Recipe
+from edgekit_converters.sample import sample_texts
+from edgekit_converters.targets import executorch as target_module
+from edgekit_converters.targets.executorch import ExecuTorchTarget
+from edgekit_runtime.engines.executorch import ExecuTorchEngine
+from edgekit_runtime.engines.litert import LiteRtEngine
+from edgekit_runtime.errors import LoweringError, OptionError
+from originals import random_rows
+from test_buckets import Heard
+from test_checkpoint_conversions import KINDS
+from test_checkpoint_forms import FORMS, answers
+
+RECIPE = {"max_length": 48, "buckets": (12, 48)}
+
+
+def plain_cnn(widths, *, hidden=16, classes=3):
+    config = CnnConfig(len(PIECES), hidden, widths, (8,) * len(widths), classes)
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in cnn_shapes(config).items()}
+    return load_cnn(config, weights)
+
+
+def plain_bert(folder, **changes):
+    make_bert(folder, **changes)
+    return read_checkpoint(folder, ReadOptions(), print).network()
+
+
+def lower(network, longest, scheme="none"):
+    return ExecuTorchTarget().lower(network, (longest,), QuantSpec(scheme), LogListener())
+
+
+def differences(network, lowered, lengths):
+    """Largest difference of a logit from the network's, by length."""
+    found = {}
+    with loaded(lowered.program, lowered.data, 2) as engine:
+        for length in lengths:
+            ids = np.array(random_rows(len(PIECES), [length], seed=length), np.int32)
+            expected = network(torch.from_numpy(ids), torch.ones(1, length))[0].numpy()
+            got = engine.run(ids, np.ones((1, length), np.float32))
+            found[length] = float(np.abs(got - expected).max())
+    return found
+
+
+# The form without padding
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_form_without_padding_answers_as_the_network(kind, tmp_path, vocabulary):
+    title, at = KINDS[kind]
+    shutil.copy(vocabulary, tmp_path)
+    given = FORMS[title][at](tmp_path)
+    classes = answers(given.module, random_rows(len(PIECES), [16])).shape[1]
+    options = ReadOptions(heads=given.heads, trust=given.trust, labels=tuple("abc") if classes == 3 else None)
+    model = read_checkpoint(given.path, options, print)
+    network, least = model.network(), model.min_length
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    form = unpadded(network, 64)
+    for row in random_rows(len(PIECES), [max(least, 2), 6, 17, 64]):
+        ids = torch.tensor([row])
+        torch.testing.assert_close(form(ids), network(ids, torch.ones(1, len(row))), atol=1e-5, rtol=1e-5)
+    for parameter in form.parameters():
+        parameter.data.zero_()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items()), "it shares nothing"
+
+
+# Lengths
+
+
+@pytest.mark.parametrize(
+    ("widths", "longest"),
+    [((1,), 16), ((2, 3), 16), ((3, 5), 5), ((3, 5), 6)],
+    ids=["one kernel of one token", "two kernels", "one length only", "two lengths only"],
+)
+def test_a_cnn_is_right_from_its_widest_kernel_to_its_longest_text(widths, longest):
+    network = plain_cnn(widths)
+    found = differences(network, lower(network, longest), range(max(widths), longest + 1))
+    assert max(found.values()) < 1e-5, found
+
+
+def test_a_bert_is_right_at_every_length_up_to_its_last_position(tmp_path):
+    network = plain_bert(tmp_path, num_hidden_layers=1, max_position_embeddings=24)
+    lowered = lower(network, 24)
+    found = differences(network, lowered, range(1, 25))
+    assert max(found.values()) < 1e-5, found
+    with loaded(lowered.program, lowered.data, 1) as engine, pytest.raises(edgekit_runtime.EngineError, match="24"):
+        engine.run(np.ones((1, 25), np.int32), np.ones((1, 25), np.float32))
+
+
+def test_the_same_network_gives_the_same_bytes():
+    network = plain_cnn((2, 3))
+    assert lower(network, 16, "int8").data == lower(network, 16, "int8").data
+
+
+# Whole conversions
+
+
+@pytest.fixture(scope="module")
+def both(bert_checkpoint, labelled_csv, tmp_path_factory):
+    """A BERT for both engines, int8."""
+    out = tmp_path_factory.mktemp("both") / "both.edgekit"
+    return convert(
+        bert_checkpoint, out, recipe=Recipe(targets=("litert", "executorch"), **RECIPE), eval_data=labelled_csv
+    )
+
+
+@pytest.fixture(scope="module")
+def static(cnn_checkpoint, labelled_csv, tmp_path_factory):
+    """A CNN for ExecuTorch whose products have ranges from texts."""
+    out = tmp_path_factory.mktemp("static") / "static.edgekit"
+    recipe = Recipe(targets=("executorch",), quantize="int8-static", **RECIPE)
+    return convert(cnn_checkpoint, out, recipe=recipe, eval_data=labelled_csv, calibrate=labelled_csv)
+
+
+def far_from(checkpoint, classifier):
+    """Largest difference of a logit from the float network's over the built-in texts."""
+    network = read_checkpoint(checkpoint, ReadOptions(), print).network()
+    found = []
+    for text in sample_texts()[::7]:
+        ids = classifier.encoder.ids(text)
+        counted, mask = classifier.encoder.pad(ids, None)
+        expected = network(torch.tensor(counted), torch.tensor(mask))[0].numpy()
+        found.append(float(np.abs(classifier.logits(ids) - expected).max()))
+    return max(found)
+
+
+def test_a_bundle_with_both_programs_runs_on_either_engine(both, bert_checkpoint):
+    assert [program.engine for program in both.programs] == ["litert", "executorch"]
+    assert [report.engine for report in both.verify] == ["litert", "executorch"]
+    assert all(report.accuracy >= report.accuracy_float - 0.01 for report in both.verify)
+    with edgekit_runtime.load(both.bundle) as classifier:
+        assert isinstance(classifier.engine, LiteRtEngine), "the first in the order of preference"
+    with edgekit_runtime.load(both.bundle, engine="executorch") as classifier:
+        assert isinstance(classifier.engine, ExecuTorchEngine)
+        assert classifier("what a wonderful film it was in the end").label == "positive"
+        assert far_from(bert_checkpoint, classifier) < 0.25
+
+
+def test_the_history_counts_delegates_and_what_stays_outside(both):
+    manifest = edgekit_runtime.open_bundle(both.bundle).manifest
+    (step,) = (step for step in manifest.history if step.settings.get("target") == "executorch")
+    assert step.settings["outside"] == {"embedding_byte": 1, "native_layer_norm": 5, "slice_copy": 2}
+    assert step.settings["delegates"] == 6, "what lies between five layer norms and the first token's slice"
+    assert set(step.tools) == {"executorch", "torchao", "torch"}
+    program = next(program for program in manifest.main.programs if program.engine == "executorch")
+    assert [(each.role, each.dtype, each.shape) for each in program.inputs] == [("ids", "int64", (1, "L"))]
+    assert program.right_on == ("edgekit-executorch", "executorch")
+
+
+def test_weights_and_table_are_int8(both, bert_checkpoint):
+    network = read_checkpoint(bert_checkpoint, ReadOptions(), print).network()
+    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    weights = sum(module.weight.numel() for module in linears) + network.words.weight.numel()
+    floats = 48 * 64 + sum(module.weight.shape[0] for module in linears)  # positions and biases
+    size = next(program.bytes for program in both.programs if program.engine == "executorch")
+    assert weights + 4 * floats < size < 1.5 * (weights + 4 * floats), "1 byte a weight, and room for the graph"
+
+
+def test_ranges_from_texts_serve_a_cnn(static, cnn_checkpoint):
+    (report,) = static.verify
+    assert report.accuracy >= report.accuracy_float - 0.01
+    with edgekit_runtime.load(static.bundle) as classifier:
+        assert classifier.manifest.main.programs[0].scheme == "int8-static"
+        assert far_from(cnn_checkpoint, classifier) < 0.6
+
+
+def test_ranges_from_texts_that_are_unlike_the_others_cut_logits(static, cnn_checkpoint, tmp_path):
+    dull = tmp_path / "dull.csv"
+    dull.write_text("text,label\n" + "the,1\nin,0\n" * 8, encoding="utf-8")
+    recipe = Recipe(targets=("executorch",), quantize="int8-static", max_drop=1.0, max_total_drop=1.0, **RECIPE)
+    made = convert(cnn_checkpoint, tmp_path / "dull.edgekit", recipe=recipe, calibrate=dull)
+    with edgekit_runtime.load(static.bundle) as right, edgekit_runtime.load(made.bundle) as cut:
+        assert far_from(cnn_checkpoint, cut) > 1.5 * far_from(cnn_checkpoint, right)
+
+
+# Refusals and warnings
+
+
+@pytest.mark.parametrize("scheme", ["int4", "fp16", "int8-per-tensor"])
+def test_a_scheme_that_it_lacks_is_refused_before_the_checkpoint_is_read(scheme, tmp_path):
+    recipe = Recipe(targets=("executorch",), quantize=scheme)
+    with pytest.raises(OptionError, match=f"executorch cannot do {scheme}; it can do int8, int8-static, none"):
+        convert(tmp_path / "missing.pt", recipe=recipe)
+
+
+def test_a_network_that_is_none_of_edgekits_is_refused():
+    with pytest.raises(LoweringError, match="not Linear"):
+        ExecuTorchTarget().lower(nn.Linear(2, 2), (16,), QuantSpec("none"), LogListener())
+
+
+def test_an_operator_outside_the_delegate_is_told(monkeypatch):
+    class Sorting(nn.Module):
+        def __init__(self, form):
+            super().__init__()
+            self.form = form
+
+        def forward(self, ids):
+            return self.form(ids.sort(dim=1).values)
+
+    monkeypatch.setattr(target_module, "unpadded", lambda *given: Sorting(unpadded(*given)))
+    heard = Heard()
+    lowered = ExecuTorchTarget().lower(plain_cnn((1,)), (16,), QuantSpec("none"), heard)
+    assert Counter(lowered.notes["outside"])["sort"] == 1
+    assert any(line.startswith("sort stays outside the XNNPACK delegate (1 calls)") for line in heard.said)
