@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.current
 
-.PHONY: demo test check format wheels bench clean
+.PHONY: demo test test-arm64 check format wheels bench clean
 
 demo: $(STAMP)
 	$(BIN)/edgekit demo --out demo-out
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# A part of make test: what a device installs, on an emulated ARM64. Needs Debian, its qemu-user-static and cross-compiler.
+test-arm64: $(STAMP)
+	$(BIN)/python -m pytest tests/test_arm64.py
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -22,8 +26,10 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The engine's for both machines: the one that is not this one needs Debian's cross-compiler.
 wheels: $(STAMP)
 	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python scripts/native_wheel.py --out dist x86_64 aarch64
 
 # Peers and edgekit side by side, by default on what make demo left behind (docs/benchmarks.md).
 MODEL ?= demo-out/model.pt
@@ -34,10 +40,14 @@ bench: $(STAMP)
 clean:
 	rm -rf build dist demo-out bench-out
 
-# constraints.txt holds versions that are known to work together.
-$(STAMP): pyproject.toml constraints.txt
+# constraints.txt holds versions that are known to work together. The ExecuTorch engine is built here, from runtime/native,
+# between its tools and what needs it.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard runtime/native/*.* runtime/native/edgekit_executorch/*.*)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "make needs Python 3.11 to 3.13; choose one: make test PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable '.[native]'
+	$(INSTALL) --no-build-isolation --no-deps ./runtime/native
+	$(INSTALL) --editable '.[dev]'
 	@touch $(STAMP)
