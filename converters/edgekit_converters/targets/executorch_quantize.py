@@ -8,7 +8,6 @@ Scales are symmetric: the largest magnitude of a row becomes 127.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -94,13 +93,9 @@ def calibrate(exported: Any, samples: Sequence[Sample]) -> nn.Module:
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
-    from torchao.quantization.pt2e import MinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     layers = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
-    # The range of all samples, as the target litert takes it; histograms, the default, take ten times as long to fill.
-    ranged = replace(layers.input_activation, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=LEAST_SCALE))
-    layers = replace(layers, input_activation=ranged, output_activation=ranged)
     quantizer = XNNPACKQuantizer().set_module_type(nn.Linear, layers)
     observed = prepare_pt2e(exported.module(), quantizer)
     for sample in samples:
