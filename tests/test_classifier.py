@@ -33,8 +33,8 @@ from edgekit_runtime.errors import (
     GoldenMismatchError,
     OptionError,
 )
-from edgekit_runtime.golden import Golden
 from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.golden import Golden
 from edgekit_runtime.manifest import Manifest, Program
 
 FIXED = dataclasses.replace(PROGRAM, engine="fixed", file="model.fixed")

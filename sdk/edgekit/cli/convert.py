@@ -30,7 +30,9 @@ Settings = TypeVar("Settings")
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or Hugging Face folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; default: beside MODEL.")] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", help="litert (default) or executorch; repeatable.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="litert (default) or executorch; repeatable.")
+    ] = None,
     quantize: Annotated[
         str | None,
         typer.Option("--quantize", help="int8 (default), int8-per-tensor, int8-static, int4, fp16 or none."),
