@@ -46,6 +46,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 $(STAMP): pyproject.toml constraints.txt $(wildcard runtime/native/*.* runtime/native/edgekit_executorch/*.*)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "make needs Python 3.11 to 3.13; choose one: make test PYTHON=python3.12" >&2; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || \
+		{ echo "make builds the ExecuTorch engine, which needs a C++ compiler: apt install g++" >&2; exit 1; }
+	@test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || \
+		{ echo "make builds the ExecuTorch engine, which needs Python's headers: apt install python3-dev" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable '.[native]'
 	$(INSTALL) --no-build-isolation --no-deps ./runtime/native
