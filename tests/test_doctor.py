@@ -423,7 +423,7 @@ def test_for_the_eye(tmp_path: Path) -> None:
     assert any(line.startswith("– engine   notinstalled the parts are missing: ") for line in lines)
     assert any(line.startswith("✓ packages litert ") for line in lines)
     assert sum("ai-edge-litert " in line and "packages" in line for line in lines) == 1, "each version is listed once"
-    assert lines[-1] == "edgekit works here, with litert"
+    assert lines[-1] == "edgekit works here, with litert, executorch"
 
 
 def test_a_target_makes_a_program_that_its_engine_runs() -> None:
@@ -449,7 +449,7 @@ def test_edgekits_targets_have_the_names_of_their_engines() -> None:
 # --- other machines ---------------------------------------------------------------------------------------------------
 
 
-RUNTIMES = ("ai_edge_litert", "executorch", "onnxruntime")
+RUNTIMES = ("ai_edge_litert", "edgekit_executorch", "executorch", "onnxruntime")
 
 
 def site_without(folder: Path, *absent: str) -> Path:
@@ -463,14 +463,14 @@ def site_without(folder: Path, *absent: str) -> Path:
     return folder
 
 
-def doctor_on(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def doctor_on(site: Path, *arguments: str, warnings: str = "error") -> subprocess.CompletedProcess[str]:
     """The doctor where only what lies in ``site``, and edgekit's own code, is installed."""
     floors = [
         str(Path(module.__file__).parents[1]) for module in (edgekit_package, edgekit_converters, edgekit_runtime)
     ]
     environment = {
         **os.environ,
-        "PYTHONWARNINGS": "error",
+        "PYTHONWARNINGS": warnings,
         "PYTHONPATH": os.pathsep.join([*floors, str(site)]),
     }
     command = [sys.executable, "-S", "-c", "from edgekit.cli import main; main()", "doctor", *arguments]
@@ -514,3 +514,11 @@ def test_an_engine_whose_packages_do_not_fit(tmp_path: Path) -> None:
     assert litert["status"] == "wrong"
     assert litert["detail"].startswith("TypeError: no, numpy 1; compare its packages")
     assert litert["detail"].endswith("pip install --force-reinstall 'edgekit[litert]'")
+
+
+def test_the_official_binding_is_named_where_it_alone_is_installed(tmp_path: Path) -> None:
+    site = site_without(tmp_path / "site", "edgekit_executorch")
+    done = doctor_on(site, "--quick", "--json", warnings="default")  # torch and the binding warn
+    (found,) = (trial for trial in json.loads(done.stdout)["engines"] if trial["name"] == "executorch")
+    assert found["status"] == "works"
+    assert "(its own binding, with torch) answers its golden texts rightly" in found["detail"]
