@@ -14,6 +14,7 @@ from transformers import BertConfig as HfBertConfig
 from transformers import BertForSequenceClassification
 
 from edgekit_converters.pipeline import Conversion, convert
+from edgekit_converters.recipe import Recipe
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
 CI = bool(os.environ.get("CI"))
@@ -137,6 +138,14 @@ def cnn_conversion(cnn_checkpoint: Path, labelled_csv: Path, tmp_path_factory: p
     """The CNN converted with the default settings and verified on its own data."""
     out = tmp_path_factory.mktemp("cnn-bundle") / "cnn.edgekit"
     return convert(cnn_checkpoint, out, eval_data=labelled_csv)
+
+
+@pytest.fixture(scope="session")
+def bert_on_both(bert_checkpoint: Path, labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
+    """The BERT converted for both engines, int8, up to 64 tokens in buckets of 16 and 64."""
+    out = tmp_path_factory.mktemp("both") / "bert.edgekit"
+    recipe = Recipe(targets=("litert", "executorch"), max_length=64, buckets=(16, 64))
+    return convert(bert_checkpoint, out, recipe=recipe, eval_data=labelled_csv)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 
 from bundles import entries, with_contents
 from conftest import missing
-from edgekit_converters.pipeline import convert
+from edgekit_converters.pipeline import Conversion, convert
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets import TARGETS
 
@@ -57,16 +57,12 @@ def site(arm, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def arm_bundles(
-    cnn_checkpoint: Path, bert_checkpoint: Path, labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory
+    cnn_checkpoint: Path, bert_on_both: Conversion, labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     """A CNN and a BERT that know good from bad, each with a program for every target."""
-    folder = tmp_path_factory.mktemp("arm64-bundles")
+    out = tmp_path_factory.mktemp("arm64-bundles") / "cnn.edgekit"
     recipe = Recipe(targets=ENGINES, max_length=64, buckets=(16, 64))
-    checkpoints = {"cnn": cnn_checkpoint, "bert": bert_checkpoint}
-    return [
-        Path(convert(checkpoint, folder / f"{name}.edgekit", recipe=recipe, eval_data=labelled_csv).bundle)
-        for name, checkpoint in checkpoints.items()
-    ]
+    return [Path(convert(cnn_checkpoint, out, recipe=recipe, eval_data=labelled_csv).bundle), Path(bert_on_both.bundle)]
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import missing
+from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 harness = importlib.import_module("harness")
 contenders = importlib.import_module("contenders")
 conversion = importlib.import_module("conversion")
+pte_programs = importlib.import_module("pte_programs")
+stock_pte = importlib.import_module("stock_pte")
 
 
 def test_a_constant_ratio_has_no_interval() -> None:
@@ -100,7 +104,7 @@ def bench(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", ["latency.py", "overhead.py", "footprint.py", "conversion.py"])
+@pytest.mark.parametrize("script", ["latency.py", "overhead.py", "footprint.py", "conversion.py", "pte_programs.py"])
 def test_without_a_model_the_usage_says_how_to_make_one(script: str) -> None:
     ended = bench(script)
     assert ended.returncode == 2
@@ -131,6 +135,71 @@ def test_latency_of_a_checkpoint_beside_its_peers(bert_checkpoint: Path, labelle
     lines = ended.stdout.splitlines()
     assert sum(line.startswith("| ") for line in lines) == 5, "header, rule and one row a contender, nothing else"
     assert f"{edgekit['median_ms']:.3f}" in ended.stdout and found["machine"]["cpu"] in lines[-1]
+
+
+def test_the_textbook_network_answers_as_edgekits_own(bert_base: Path) -> None:
+    network = read_checkpoint(bert_base, ReadOptions(), print).network()
+    ids = torch.tensor([[2, 7, 9, 30, 3, 0], [2, 8, 3, 0, 0, 0]])
+    mask = (ids > 0).float()
+    with torch.no_grad():
+        expected, found = network(ids, mask), stock_pte.textbook(network)(ids, mask)
+    assert (expected - found).abs().max() < 1e-4 < (expected[0] - expected[1]).abs().max()
+
+
+def timing(name: str, threads: int, length: int, ours: float | None) -> object:
+    ratio = None if ours is None else harness.Ratio(ours, ours, ours)
+    return pte_programs.Timing(name, "an engine", threads, length, 1.0, ratio)
+
+
+def test_a_time_counts_as_reached_only_if_its_worst_case_is() -> None:
+    own, stock = pte_programs.OURS, pte_programs.OPEN
+    timings = [
+        *(timing(own, 1, 8, None), timing(own, 1, 8, 1.01), timing(own, 2, 8, 1.04)),
+        *(timing(stock, 1, 32, 0.7), timing(stock, 2, 32, 0.85), timing(stock, 1, 64, 0.7), timing(stock, 2, 64, 0.86)),
+    ]
+    engines, *stocks = pte_programs.time_targets(timings)
+    assert engines.met and engines.measured.startswith("1.04 ×") and "length 8, 2 threads" in engines.measured
+    assert [each.met for each in stocks] == [True, False]
+    assert stocks[1].what.startswith("length 64") and stocks[1].measured.startswith("0.86 ×")
+
+
+@pytest.mark.slow
+def test_programs_of_executorch_beside_its_stock_recipe(
+    bert_checkpoint: Path, labelled_csv: Path, tmp_path: Path
+) -> None:
+    for package in ("executorch", "edgekit_executorch", "ai_edge_litert"):
+        if find_spec(package) is None:
+            missing(package)
+    figures, kept = tmp_path / "pte.json", tmp_path / "kept"
+    few = ("--texts", 4, "--rounds", 2, "--calls", 2, "--warmup", 2, "--pause", 0, "--runs", 1, "--threads", 1)
+    asked = ("--length", 8, "--length", 16, "--stock-length", 16, "--json", figures, "--keep", kept)
+    ended = bench("pte_programs.py", "--model", bert_checkpoint, "--data", labelled_csv, *few, *asked)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    names = (pte_programs.OURS, pte_programs.FIXED, pte_programs.OPEN, pte_programs.TEXTBOOK)
+    assert tuple(name for name in found["sizes"] if name in names) == names
+    assert [(row["name"], row["length"]) for row in found["timings"]] == [
+        *[(pte_programs.OURS, 8)] * 2,
+        *[(name, 16) for name in names for _ in pte_programs.BINDINGS],
+    ]
+    assert all(0 < row["median_ms"] < 1000 for row in found["timings"] + found["texts"])
+    assert found["accuracies"].keys() - found["sizes"].keys() == set()
+    assert all(share >= 0.9 for share in found["accuracies"].values()), "what is timed answers rightly"
+    assert found["sizes"][pte_programs.OURS] == (kept / "edgekit.pte").stat().st_size
+    assert [(row["what"], row["torch"]) for row in found["memory"]] == [("engine", False), ("classifier", False)]
+    assert all(5 < row["anonymous"] < row["peak"] for row in found["memory"])
+    reached = {target["what"]: target["met"] for target in found["targets"]}
+    assert len(reached) == 12 and reached["torch imported"] and reached["size of the .pte"]
+    assert f"{found['timings'][0]['median_ms']:.3f}" in ended.stdout and found["machine"]["cpu"] in ended.stdout
+
+    ended = bench(
+        "pte_trace.py", kept / "edgekit.pte", kept / "open.pte", "--length", 16, "--runs", 20, "--json", figures
+    )
+    assert ended.returncode == 0, ended.stderr
+    own, stock = json.loads(figures.read_text(encoding="utf-8"))["traces"]
+    assert "embedding_byte.out" in own["operators"] and "embedding.out" in stock["operators"]
+    for traced in (own, stock):
+        assert sum(traced["operators"].values()) == pytest.approx(traced["total_ms"])
 
 
 def test_overhead_of_a_bundle(bundle: Path, labelled_csv: Path, tmp_path: Path) -> None:

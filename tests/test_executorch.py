@@ -18,11 +18,13 @@ from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes, load_cnn
 from edgekit_converters.networks.unpadded import unpadded
 from edgekit_converters.pipeline import convert
 from edgekit_converters.progress import LogListener
-from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.quantspec import QuantSpec, Sample
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import sample_texts
 from edgekit_converters.targets import executorch as target_module
 from edgekit_converters.targets.executorch import ExecuTorchTarget
+from edgekit_converters.targets.executorch_quantize import calibrate
+from edgekit_converters.targets.tools import running
 from edgekit_runtime.engines.executorch import ExecuTorchEngine
 from edgekit_runtime.engines.litert import LiteRtEngine
 from edgekit_runtime.errors import LoweringError, OptionError
@@ -116,15 +118,6 @@ def test_the_same_network_gives_the_same_bytes():
 
 
 @pytest.fixture(scope="module")
-def both(bert_checkpoint, labelled_csv, tmp_path_factory):
-    """A BERT for both engines, int8."""
-    out = tmp_path_factory.mktemp("both") / "both.edgekit"
-    return convert(
-        bert_checkpoint, out, recipe=Recipe(targets=("litert", "executorch"), **RECIPE), eval_data=labelled_csv
-    )
-
-
-@pytest.fixture(scope="module")
 def static(cnn_checkpoint, labelled_csv, tmp_path_factory):
     """A CNN for ExecuTorch whose products have ranges from texts."""
     out = tmp_path_factory.mktemp("static") / "static.edgekit"
@@ -144,20 +137,20 @@ def far_from(checkpoint, classifier):
     return max(found)
 
 
-def test_a_bundle_with_both_programs_runs_on_either_engine(both, bert_checkpoint):
-    assert [program.engine for program in both.programs] == ["litert", "executorch"]
-    assert [report.engine for report in both.verify] == ["litert", "executorch"]
-    assert all(report.accuracy >= report.accuracy_float - 0.01 for report in both.verify)
-    with edgekit_runtime.load(both.bundle) as classifier:
+def test_a_bundle_with_both_programs_runs_on_either_engine(bert_on_both, bert_checkpoint):
+    assert [program.engine for program in bert_on_both.programs] == ["litert", "executorch"]
+    assert [report.engine for report in bert_on_both.verify] == ["litert", "executorch"]
+    assert all(report.accuracy >= report.accuracy_float - 0.01 for report in bert_on_both.verify)
+    with edgekit_runtime.load(bert_on_both.bundle) as classifier:
         assert isinstance(classifier.engine, LiteRtEngine), "the first in the order of preference"
-    with edgekit_runtime.load(both.bundle, engine="executorch") as classifier:
+    with edgekit_runtime.load(bert_on_both.bundle, engine="executorch") as classifier:
         assert isinstance(classifier.engine, ExecuTorchEngine)
         assert classifier("what a wonderful film it was in the end").label == "positive"
         assert far_from(bert_checkpoint, classifier) < 0.25
 
 
-def test_the_history_counts_delegates_and_what_stays_outside(both):
-    manifest = edgekit_runtime.open_bundle(both.bundle).manifest
+def test_the_history_counts_delegates_and_what_stays_outside(bert_on_both):
+    manifest = edgekit_runtime.open_bundle(bert_on_both.bundle).manifest
     (step,) = (step for step in manifest.history if step.settings.get("target") == "executorch")
     assert step.settings["outside"] == {"embedding_byte": 1, "native_layer_norm": 5, "slice_copy": 2}
     assert step.settings["delegates"] == 6, "what lies between five layer norms and the first token's slice"
@@ -167,12 +160,12 @@ def test_the_history_counts_delegates_and_what_stays_outside(both):
     assert program.right_on == ("edgekit-executorch", "executorch")
 
 
-def test_weights_and_table_are_int8(both, bert_checkpoint):
+def test_weights_and_table_are_int8(bert_on_both, bert_checkpoint):
     network = read_checkpoint(bert_checkpoint, ReadOptions(), print).network()
     linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
     weights = sum(module.weight.numel() for module in linears) + network.words.weight.numel()
-    floats = 48 * 64 + sum(module.weight.shape[0] for module in linears)  # positions and biases
-    size = next(program.bytes for program in both.programs if program.engine == "executorch")
+    floats = 64 * 64 + sum(module.weight.shape[0] for module in linears)  # positions and biases
+    size = next(program.bytes for program in bert_on_both.programs if program.engine == "executorch")
     assert weights + 4 * floats < size < 1.5 * (weights + 4 * floats), "1 byte a weight, and room for the graph"
 
 
@@ -184,13 +177,18 @@ def test_ranges_from_texts_serve_a_cnn(static, cnn_checkpoint):
         assert far_from(cnn_checkpoint, classifier) < 0.6
 
 
-def test_ranges_from_texts_that_are_unlike_the_others_cut_logits(static, cnn_checkpoint, tmp_path):
-    dull = tmp_path / "dull.csv"
-    dull.write_text("text,label\n" + "the,1\nin,0\n" * 8, encoding="utf-8")
-    recipe = Recipe(targets=("executorch",), quantize="int8-static", max_drop=1.0, max_total_drop=1.0, **RECIPE)
-    made = convert(cnn_checkpoint, tmp_path / "dull.edgekit", recipe=recipe, calibrate=dull)
-    with edgekit_runtime.load(static.bundle) as right, edgekit_runtime.load(made.bundle) as cut:
-        assert far_from(cnn_checkpoint, cut) > 1.5 * far_from(cnn_checkpoint, right)
+def test_ranges_come_from_the_samples():
+    form = unpadded(plain_cnn((1,)), 16)
+    exported = torch.export.export(form, (torch.zeros(1, 4, dtype=torch.int64),))
+    widest = form.words.weight.abs().amax(dim=1).argsort()
+
+    def largest_scale(*words):
+        samples = [Sample(np.array([[word] * 4], np.int32), np.ones((1, 4), np.float32)) for word in words]
+        with running("executorch"):
+            nodes = calibrate(exported, samples).graph.nodes
+        return max(node.args[1] for node in nodes if "quantize_per_tensor" in str(node.target))
+
+    assert largest_scale(*widest[-5:].tolist()) > 1.5 * largest_scale(*widest[:5].tolist())
 
 
 # Refusals and warnings
