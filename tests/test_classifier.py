@@ -256,7 +256,7 @@ def test_threads_by_default_are_the_processors_up_to_four(classify: ek.Classifie
 
 @pytest.mark.parametrize("threads", [0, -1])
 def test_threads_below_one(bundle: Path, threads: int) -> None:
-    with pytest.raises(OptionError, match=f"threads must be 1 or more, not {threads}"):
+    with pytest.raises(OptionError, match=f"threads must be a whole number of 1 or more, not {threads}"):
         ek.load(bundle, threads=threads)
 
 

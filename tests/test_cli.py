@@ -271,7 +271,7 @@ def test_an_engine_that_does_not_exist(bundle: Path, labelled_csv: Path) -> None
 
 
 def test_threads_below_one(bundle: Path) -> None:
-    fails("predict", bundle, "a film", "--threads", "0", because="threads must be 1 or more")
+    fails("predict", bundle, "a film", "--threads", "0", because="threads must be a whole number of 1 or more")
 
 
 @pytest.mark.parametrize(

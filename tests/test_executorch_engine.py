@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 
 import edgekit_runtime as ek
 from bundles import entries, with_contents
+from edgekit_runtime.bundle import write_bundle_file
 from edgekit_runtime.engines.executorch import ExecuTorchEngine
-from edgekit_runtime.errors import BundleIntegrityError
+from edgekit_runtime.errors import BundleIntegrityError, GoldenMismatchError
+from edgekit_runtime.manifest import Manifest, TensorSpec
 from test_layers import ROOT
 
 PROBE = resources.files("edgekit_runtime") / "probe.edgekit"
@@ -193,10 +196,10 @@ def test_any_flipped_byte_of_a_program_is_found_by_its_checksum(bundle):
 
 def test_other_weights_under_a_right_checksum_fail_the_golden_texts(bundle):
     data = bytearray(entries(bundle)["model.pte"])
-    for at in range(len(data) // 2, len(data)):
+    for at in range(len(data) - 400, len(data)):  # the end of the word table
         data[at] ^= 0x40
     path = with_contents(bundle, bundle.with_name("other.edgekit"), model_pte=bytes(data))
-    with pytest.raises(ek.EngineError):
+    with pytest.raises(GoldenMismatchError):
         ek.load(path, engine="executorch")
 
 
@@ -241,3 +244,42 @@ def test_what_a_bundle_says_must_fit_the_program(bundle):
     programs = {program.engine: program for program in opened.manifest.main.programs}
     with pytest.raises(ek.EngineError, match="one input, the ids"):
         ExecuTorchEngine.load(programs["litert"], opened.part("model.pte"), 1)
+
+
+def lying(bundle, engine, labels=("negative", "positive"), **changes):
+    """The bundle with one program alone, of which the manifest says something else."""
+    contents = entries(bundle)
+    manifest = Manifest.from_bytes(contents.pop("manifest.json"))
+    (program,) = (each for each in manifest.main.programs if each.engine == engine)
+    entry = replace(manifest.main, programs=(replace(program, **changes),))
+    return write_bundle_file(
+        bundle.with_name("lying.edgekit"), replace(manifest, labels=labels, models=(entry,)), contents
+    )
+
+
+IDS = TensorSpec("ids", "ids", "int64", (1, "L"))
+LOGITS = TensorSpec("logits", "logits", "float32", (1, 2))
+THREE = {"outputs": (replace(LOGITS, shape=(1, 3)),), "labels": ("a", "b", "c")}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, which the official binding imports
+@pytest.mark.parametrize("alone", [False, True], ids=["edgekit-executorch", "the official binding"])
+def test_a_manifest_that_lies_is_an_error_at_load(bundle, alone, monkeypatch):
+    if alone:
+        monkeypatch.setitem(sys.modules, "edgekit_executorch", None)
+    for changes in (
+        {"inputs": (replace(IDS, dtype="int32"),)},
+        {"inputs": (replace(IDS, dtype="foo"),)},
+        {"inputs": (replace(IDS, shape=("L",)),)},
+        {"outputs": (replace(LOGITS, role="other"), LOGITS)},
+        THREE,
+    ):
+        with pytest.raises(ek.EngineError, match=r"and the manifest says .* convert the model anew") as caught:
+            ek.load(lying(bundle, "executorch", **changes), verify=False)
+        assert "\n" not in str(caught.value)
+
+
+def test_more_labels_than_logits_are_an_error_on_every_engine(bundle):
+    outputs = (replace(THREE["outputs"][0], name="output_0"),)
+    with pytest.raises(ek.EngineError, match="2 logits for 3 labels"):
+        ek.load(lying(bundle, "litert", THREE["labels"], outputs=outputs))

@@ -96,7 +96,12 @@ class Classifier:
         """The program's raw answer to token ids of at most ``max_length``: (classes,) logits."""
         padded, mask = self.encoder.pad(ids, self.engine.lengths)
         with self._lock:
-            return self.engine.run(padded, mask)
+            logits = self.engine.run(padded, mask)
+        if len(logits) != len(self.labels):
+            raise EngineError(
+                f"the program gives {len(logits)} logits for {len(self.labels)} labels; convert the model anew"
+            )
+        return logits
 
     def close(self) -> None:
         """Frees the engine; later calls raise an EngineError."""
@@ -140,8 +145,8 @@ def load(
         GoldenMismatchError: The engine answers wrongly.
         OptionError: ``threads`` is below 1.
     """
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads must be 1 or more, not {threads}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"threads must be a whole number of 1 or more, not {threads!r}")
     bundle = open_bundle(path)
     entry = bundle.manifest.main
     encoder = TextEncoder(bundle.read(entry.text.tokenizer), entry.text)

@@ -78,7 +78,7 @@ class UnpaddedBert(nn.Module):
     def __init__(self, bert: Bert, longest: int) -> None:
         super().__init__()
         self.words: nn.Module = bert.words
-        self.positions = nn.Parameter(bert.positions[:longest])
+        self.positions = nn.Parameter(F.pad(bert.positions[:longest], (0, 0, 0, max(0, longest - len(bert.positions)))))
         self.embedding_norm = UnpaddedNorm(bert.embedding_norm)
         self.project = bert.project
         self.layers = nn.ModuleList(UnpaddedLayer(layer) for layer in bert.layers)  # type: ignore[arg-type]

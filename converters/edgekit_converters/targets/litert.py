@@ -28,7 +28,7 @@ PURPOSE = "lowering to litert"
 REFUSED: dict[tuple[str, str | None], str] = {
     ("int8-static", "bert"): (
         "with all activations in int8 it got 71 % of SST-2 right instead of 89 %, and with only the products in int8 it "
-        "was larger than int8, no faster and less right (docs/precisions.md): use --quantize int8"
+        "was larger than int8, no faster and less right (docs/precisions.md): use --quantize int8, or leave --target litert out"
     ),
 }
 """Scheme and architecture to what was measured."""

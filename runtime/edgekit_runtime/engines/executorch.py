@@ -5,6 +5,7 @@ One method takes every length, so nothing is padded and programs have no mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata, util
 from typing import Any, ClassVar, Protocol
 
@@ -14,15 +15,33 @@ from numpy.typing import NDArray
 from edgekit_runtime.engines.official import OfficialProgram
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
 from edgekit_runtime.filepart import FilePart
-from edgekit_runtime.manifest import Program
+from edgekit_runtime.manifest import Program, TensorSpec
 
 DISTRIBUTION = "edgekit-executorch"
 OFFICIAL = "executorch"
 METHOD = "forward"
 
 
+class Tensor(Protocol):
+    """An input or an output as the program itself declares it; where it is dynamic, the shape has its upper bounds."""
+
+    @property
+    def dtype(self) -> str:
+        """Numpy's name of the element type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes."""
+
+
 class Runner(Protocol):
     """A loaded program."""
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the method ``forward`` takes."""
+
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What it gives."""
 
     def run(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """Runs the method ``forward``."""
@@ -40,7 +59,7 @@ class ExecuTorchEngine:
         self.distribution = distribution
         self.lengths: tuple[int, ...] | None = None
         self._runner = runner
-        self._ids = next(np.dtype(spec.dtype) for spec in program.inputs if spec.role == "ids")
+        self._dtype = np.dtype(program.inputs[0].dtype)
         self._logits = [spec.role for spec in program.outputs].index("logits")
 
     @classmethod
@@ -58,15 +77,24 @@ class ExecuTorchEngine:
                 f"the manifest must name one input, the ids, and the logits of {program.file}; convert the model anew"
             )
         if util.find_spec("edgekit_executorch"):
-            return cls(_load(contents, threads), program, f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
-        version = metadata.version(OFFICIAL)
-        return cls(OfficialProgram(contents, threads), program, f"{OFFICIAL} {version} (its own binding, with torch)")
+            runner, distribution = _load(contents, threads), _installed(DISTRIBUTION)
+        else:
+            runner, distribution = (
+                OfficialProgram(contents, threads),
+                f"{_installed(OFFICIAL)} (its own binding, with torch)",
+            )
+        try:
+            _compare(program, runner)
+        except EngineError:
+            runner.close()
+            raise
+        return cls(runner, program, distribution)
 
     def run(self, ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         if not mask.all():
             raise EngineError("an ExecuTorch program takes a text in its own length: drop the padding and its mask")
         try:
-            outputs = self._runner.run(ids.astype(self._ids))
+            outputs = self._runner.run(ids.astype(self._dtype))
         except RuntimeError as error:
             raise EngineError(f"ExecuTorch failed: {error}") from error
         logits: NDArray[np.float32] = outputs[self._logits][0]
@@ -79,17 +107,47 @@ class ExecuTorchEngine:
 def _load(contents: FilePart, threads: int) -> Runner:
     """The program on edgekit-executorch, mapped where it lies."""
     try:
-        import edgekit_executorch
+        from edgekit_executorch import ExecuTorchError
+        from edgekit_executorch import Program as Mapped
     except ImportError as error:
         raise EngineError(
             f"edgekit-executorch is installed and cannot be imported ({error}): "
             "pip install --force-reinstall edgekit-executorch"
         ) from error
     try:
-        runner: Runner = edgekit_executorch.Program(
+        return Mapped(
             contents.path, offset=contents.offset, size=contents.size, threads=threads, sha256=contents.sha256
         )
-    except (edgekit_executorch.ExecuTorchError, OSError) as error:
+    except (ExecuTorchError, OSError) as error:
         contents.check()  # a wrong checksum is an error of its own, which no fallback may pass over
-        raise EngineError(f"ExecuTorch refuses {contents.name}: {error}") from error
-    return runner
+        raise EngineError(
+            f"ExecuTorch refuses {contents.name} in {contents.path}: {error}; convert the model anew"
+        ) from error
+
+
+def _compare(program: Program, runner: Runner) -> None:
+    """Refuses a program that is not as the manifest says."""
+    for kind, said, found in (
+        ("inputs", program.inputs, runner.inputs()),
+        ("outputs", program.outputs, runner.outputs()),
+    ):
+        if [(spec.dtype, len(spec.shape)) for spec in said] != [(each.dtype, len(each.shape)) for each in found] or any(
+            size not in ("L", most)
+            for spec, each in zip(said, found, strict=True)
+            for size, most in zip(spec.shape, each.shape, strict=True)
+        ):
+            raise EngineError(
+                f"{program.file} has the {kind} {_listed(found)}, and the manifest says {_listed(said)}; convert the model anew"
+            )
+
+
+def _listed(tensors: Sequence[Tensor | TensorSpec]) -> str:
+    return ", ".join(f"{each.dtype} {list(each.shape)}" for each in tensors) or "none"
+
+
+def _installed(distribution: str) -> str:
+    """The distribution's name and version, without the latter where it lies about as a bare folder."""
+    try:
+        return f"{distribution} {metadata.version(distribution)}"
+    except metadata.PackageNotFoundError:
+        return distribution
