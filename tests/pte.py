@@ -23,8 +23,9 @@ class Programs:
 
     Attributes:
         folder: float.pte and int8.pte (word ids and a mask of 2 to LONGEST places in; two logits and the hidden states
-            out), slow.pte (16 products of matrices up to 512 × 512), forms.pte (arguments and results whose memory the
-            caller brings, and methods that give a number), turned.pte (an output that is not laid out row by row).
+            out), slow.pte (128 products of matrices up to 512 × 512: about a second), largest.pte (the largest of 6
+            to LONGEST numbers but the first four), forms.pte (arguments and results whose memory the caller brings, and
+            methods that give a number), turned.pte (an output that is not laid out row by row).
         network: The network itself.
     """
 
@@ -56,9 +57,14 @@ class Network(nn.Module):
 class Products(nn.Module):
     def forward(self, matrix: torch.Tensor) -> torch.Tensor:
         product = matrix
-        for _ in range(16):
+        for _ in range(128):
             product = torch.bmm(product, matrix)
         return product
+
+
+class Largest(nn.Module):
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers[:, 4:].amax(1)
 
 
 class Sum(nn.Module):
@@ -109,6 +115,10 @@ def _export(folder: Path) -> Programs:
     size = torch.export.Dim("size", min=2, max=512)
     exported = torch.export.export(Products(), (torch.eye(8)[None],), dynamic_shapes=({1: size, 2: size},))
     (folder / "slow.pte").write_bytes(to_edge_transform_and_lower(exported).to_executorch().buffer)
+
+    length = torch.export.Dim("length", min=6, max=LONGEST)
+    exported = torch.export.export(Largest(), (torch.ones(1, 12),), dynamic_shapes=({1: length},))
+    (folder / "largest.pte").write_bytes(to_edge_transform_and_lower(exported).to_executorch().buffer)
 
     exported = torch.export.export(Sum(), (torch.ones(3), torch.ones(3)))
     constants = {"labels": 7, "margin": 0.5, "cased": True}

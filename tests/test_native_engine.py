@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgekit_executorch import EXECUTORCH_VERSION, ExecuTorchError, Program, Tensor
+from edgekit_executorch.program import _digest
 
 import pte
 from conftest import missing
@@ -213,6 +214,19 @@ def test_refuses_another_shape_where_it_is_fixed(programs: pte.Programs) -> None
         program.run(np.ones(2, np.float32), np.ones(3, np.float32))
 
 
+def test_says_what_to_do_after_a_failed_check(programs: pte.Programs) -> None:
+    """ExecuTorch declares no least length, and its kernels abort where one finds nothing."""
+    with Program(programs.folder / "largest.pte") as program:
+        assert program.run(np.arange(7, dtype=np.float32)[None])[0].tolist() == [6]
+        with pytest.raises(
+            ExecuTorchError, match=r"gave up.*too short, or an id beyond.*; load the program again$"
+        ) as error:
+            program.run(np.ones((1, 2), np.float32))
+        assert "\n" not in str(error.value)
+        with pytest.raises(ExecuTorchError, match="broke in an earlier run; load it again"):
+            program.run(np.ones((1, 7), np.float32))
+
+
 def test_refuses_an_unknown_method(program: Program) -> None:
     for use in (program.inputs, program.outputs, lambda name: program.run(method=name)):
         with pytest.raises(ExecuTorchError, match="no method 'backward', only forward"):
@@ -275,16 +289,28 @@ def open_files() -> int:
         ({"size": 10**9}, "no program of 1000000000 bytes at byte 0"),
         ({"size": 0}, "no program of 0 bytes"),
         ({"offset": 4096}, "Invalid"),
+        ({"offset": 2**70}, "no program of .* bytes at byte 1180591620717411303424"),
+        ({"offset": 0.0}, "offset must be a whole number, not 0.0"),
+        ({"size": 2**70}, "no program of 1180591620717411303424 bytes"),
+        ({"size": "1"}, "size must be a whole number, not '1'"),
         ({"threads": 0}, "threads must be 1 or more, not 0"),
+        ({"threads": 1.5}, "threads must be a whole number, not 1.5"),
+        ({"threads": float("nan")}, "threads must be a whole number, not nan"),
         ({"sha256": "0" * 64}, "is damaged: its SHA-256 is not 0000"),
     ],
     ids=str,
 )
 def test_refuses_settings(copy: Path, settings: dict[str, Any], message: str) -> None:
     files = open_files()
-    with pytest.raises(ExecuTorchError, match=message):
+    with pytest.raises(ExecuTorchError, match=message) as error:
         Program(copy, **settings)
+    assert "\n" not in str(error.value)
     assert open_files() == files
+
+
+def test_any_number_of_threads_may_be_wanted(copy: Path) -> None:
+    with Program(copy, threads=2**70) as program:
+        assert program.threads == len(os.sched_getaffinity(0))
 
 
 FLIPS = 400
@@ -293,7 +319,7 @@ FLIPS = 400
 def test_a_flipped_byte_hardly_ever_ends_the_process(programs: pte.Programs) -> None:
     """A child of its own for every byte. The delegate trusts what its graph says, so some still end it (README.md)."""
     code = """
-import collections, os, sys
+import collections, os, signal, sys
 import numpy as np
 import edgekit_executorch as engine
 data = open(sys.argv[1], "rb").read()
@@ -305,6 +331,7 @@ for place in range(0, len(data), len(data) // int(sys.argv[2])):
     open(path, "wb").write(spoilt)
     child = os.fork()
     if child == 0:
+        signal.alarm(5)  # an endless loop is an end, too
         try:
             with engine.Program(path) as program:
                 program.run(np.ones((1, 6), np.int64), np.ones((1, 6), np.float32))
@@ -367,6 +394,25 @@ def test_refuses_to_run_a_file_that_was_changed_in_place(copy: Path, programs: p
             assert_close(read.run(*programs.inputs(4)), programs.expected(4), 1e-5)
 
 
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "read"])
+def test_refuses_a_file_that_changes_after_its_checksum(
+    copy: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(copy, ns=(1, 1))  # the clock of the file system may not have ticked since the copy was made
+    data = copy.read_bytes()
+
+    def digest(fd: int, offset: int, size: int) -> str:
+        found = _digest(fd, offset, size)
+        copy.write_bytes(data[:-100] + bytes(100))
+        return found
+
+    monkeypatch.setattr("edgekit_executorch.program._digest", digest)
+    files = open_files()
+    with pytest.raises(ExecuTorchError, match=r"float\.pte has been changed while it was loaded; load it again"):
+        Program(copy, mmap=mapped, sha256=hashlib.sha256(data).hexdigest())
+    assert open_files() == files
+
+
 # ---- Threads and processes ----
 
 
@@ -400,35 +446,84 @@ def test_threads_may_load_at_once(programs: pte.Programs, threads: int) -> None:
 def test_others_go_on_while_it_runs_and_closing_waits(programs: pte.Programs) -> None:
     program = Program(programs.folder / "slow.pte")
     matrix = np.eye(512, dtype=np.float32)[None]
-    times: list[float] = []
     answers: list[Any] = []
+    ended: list[float] = []
 
     def run() -> None:
-        times.append(time.perf_counter())
         answers.extend(program.run(matrix))
-        times.append(time.perf_counter())
+        ended.append(time.perf_counter())
 
     thread = threading.Thread(target=run)
     thread.start()
-    ticks = []
-    while thread.is_alive():
-        ticks.append(time.perf_counter())
+    assert thread.ident
+    clock = time.pthread_getcpuclockid(thread.ident)
+    while time.clock_gettime(clock) < 0.1:  # seconds; so it is inside the run, of about one
         time.sleep(0.001)
-    start, end = times
-    assert sum(start + (end - start) / 4 < tick < end - (end - start) / 4 for tick in ticks) >= 5  # without the GIL
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    time.sleep((end - start) / 2)
+    assert not answers  # with the GIL in its hands, nobody could have looked before the end
+    closing = time.perf_counter()
     program.close()
     closed = time.perf_counter()
     thread.join()
-    assert len(answers) == 2 and np.array_equal(answers[1], matrix)
-    assert closed > times[2] + (times[3] - times[2]) * 0.9
+    assert np.array_equal(answers[0], matrix)
+    assert closed - closing > (ended[0] - closing) / 2
     for use in (lambda: program.run(matrix), program.etdump):
         with pytest.raises(ExecuTorchError, match="the program is closed"):
             use()
     program.close()  # again does no harm
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_process_may_end_while_daemon_threads_use_programs(programs: pte.Programs, threads: int) -> None:
+    code = """
+import os, sys, threading, time
+import numpy as np
+from edgekit_executorch import Program
+path, threads = sys.argv[1], int(sys.argv[2])
+inputs = np.ones((1, 30), np.int64), np.ones((1, 30), np.float32)
+shared = Program(path, threads=threads, trace=True)
+working = threading.Event()
+def run():
+    while True:
+        shared.run(*inputs)
+        working.set()
+def trace():
+    while True:
+        shared.etdump()
+def load():
+    while True:
+        with Program(path, threads=threads) as program:
+            program.run(*inputs)
+for job in (run, run, trace, load, load):
+    threading.Thread(target=job, daemon=True).start()
+working.wait()
+time.sleep(0.02)
+child = os.fork()  # has none of the threads, so its end waits for none
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    for _ in range(4):
+        assert python(code, programs.folder / "int8.pte", str(threads)) == "0\n"
+
+
+def test_the_end_of_the_process_waits_for_a_run(programs: pte.Programs) -> None:
+    """Also where what Python clears in the end closes the program."""
+    code = """
+import sys, threading, time
+import numpy as np
+from edgekit_executorch import Program
+program = Program(sys.argv[1])
+class Closing:
+    def __del__(self):
+        program.close()
+closing = Closing()
+thread = threading.Thread(target=program.run, args=(np.eye(512, dtype=np.float32)[None],), daemon=True)
+thread.start()
+clock = time.pthread_getcpuclockid(thread.ident)
+while time.clock_gettime(clock) < 0.1:
+    time.sleep(0.001)
+print("ends")
+"""
+    assert python(code, programs.folder / "slow.pte") == "ends\n"
 
 
 def test_one_pool_serves_the_process(programs: pte.Programs, tmp_path: Path) -> None:
@@ -505,7 +600,10 @@ print(os.waitstatus_to_exitcode(os.wait()[1]), two.run(*inputs)[0].tolist() == e
         missing("one CPU, so that no program has threads")
     worked, refused, anew, parent = python(code, programs.folder / "int8.pte").splitlines()
     assert (worked, anew, parent) == ("True", "True", "0 True")
-    assert refused == "the program's threads stayed in the process that loaded it; load it again after a fork"
+    assert (
+        refused
+        == "the program's threads stayed in the process that loaded it; load it in each process after the fork, or with threads=1"
+    )
 
 
 # ---- Traces ----

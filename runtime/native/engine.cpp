@@ -1,6 +1,7 @@
 // The ExecuTorch runtime for Python. What may be said in Python is said there: program.py checks the arguments, and
 // only what could bring the process down is checked again here.
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nanobind/nanobind.h>
@@ -69,10 +71,11 @@ class Complaints {
   ~Complaints() { current = outer_; }
   Complaints(const Complaints&) = delete;
 
-  ExecuTorchError error(const std::string& what, et::Error code) const {
+  ExecuTorchError error(const std::string& what, et::Error code, const char* advice = "") const {
     const char* name = et::to_string(code);
     const char* colons = std::strstr(name, "::");
-    return ExecuTorchError(what + ": " + (colons ? colons + 2 : name) + (heard_.empty() ? "" : " (" + heard_ + ")"));
+    return ExecuTorchError(what + ": " + (colons ? colons + 2 : name) + (heard_.empty() ? "" : " (" + heard_ + ")") +
+                           advice);
   }
 
   static void emit(et_timestamp_t, et_pal_log_level_t level, const char* file, const char*, size_t line,
@@ -462,6 +465,55 @@ class Function {
   std::optional<et::Method> method_;
 };
 
+// ---- Python's lock ------------------------------------------------------------------------------------------------
+
+// A program's turn to be used, without the GIL. Python may end under a daemon thread's turn. A thread that asks for the GIL
+// after that is unwound by pthread_exit, and the first noexcept frame aborts the process: so it stops here for good instead.
+// And Python's end waits for the turns that are under way, because ExecuTorch's globals are destroyed next.
+class Turn {
+ public:
+  explicit Turn(std::mutex& mutex)
+      : python_(PyEval_SaveThread()), lock_(mutex) { // in this order: who waits for the lock must not hold the GIL
+    ++under_way;
+    if (ended) {
+      --under_way;
+      stop();
+    }
+  }
+  ~Turn() {
+    if (python_) take_gil();
+  }
+  Turn(const Turn&) = delete;
+
+  void take_gil() {
+    --under_way;
+    try {
+      PyEval_RestoreThread(std::exchange(python_, nullptr));
+    } catch (...) {
+      stop();
+    }
+  }
+
+  static void watch() {
+    pthread_atfork(nullptr, nullptr, [] { under_way = 0; }); // the threads of the others stay in the parent
+    Py_AtExit([] {
+      ended = true;
+      while (under_way > 0) usleep(1000);
+    });
+  }
+
+ private:
+  [[noreturn]] void stop() {
+    lock_.unlock();
+    for (;;) pause();
+  }
+
+  static inline std::atomic<int> under_way{0};
+  static inline std::atomic<bool> ended{false};
+  PyThreadState* python_;
+  std::unique_lock<std::mutex> lock_;
+};
+
 // ---- One program --------------------------------------------------------------------------------------------------
 
 class Program {
@@ -469,7 +521,7 @@ class Program {
   // Takes the file descriptor over, whatever happens.
   Program(int fd, size_t offset, size_t size, int threads, bool map, bool trace) {
     auto region = std::make_unique<Region>(fd, offset, size, map);
-    nb::gil_scoped_release unlocked;
+    const Turn turn(mutex_);
     auto loaded = std::make_unique<Loaded>(threads);
     threads_ = loaded->threads.count();
     loaded->region = std::move(region);
@@ -497,24 +549,18 @@ class Program {
   nb::list run(const std::string& method, nb::list arrays) {
     std::vector<std::unique_ptr<Memory>> memories;
     for (nb::handle array : arrays) memories.push_back(std::make_unique<Memory>(array, PyBUF_C_CONTIGUOUS));
-    nb::list answer;
-    {
-      nb::gil_scoped_release unlocked; // before the lock: who waits for the lock must not hold the GIL
-      std::lock_guard<std::mutex> lock(mutex_);
-      Loaded& loaded = usable();
-      Function& function = loaded.function(method);
-      execute(loaded, function, memories);
-      nb::gil_scoped_acquire locked;
-      answer = function.answer();
-    }
-    return answer;
+    Turn turn(mutex_);
+    Loaded& loaded = usable();
+    Function& function = loaded.function(method);
+    execute(loaded, function, memories);
+    turn.take_gil();
+    return function.answer();
   }
 
   nb::bytes etdump() {
     executorch::etdump::ETDumpResult dump{};
     {
-      nb::gil_scoped_release unlocked;
-      std::lock_guard<std::mutex> lock(mutex_);
+      const Turn turn(mutex_);
       Loaded& loaded = usable();
       if (!loaded.tracer) throw ExecuTorchError("the program was loaded without trace=True");
       dump = loaded.tracer->get_etdump_data();
@@ -541,8 +587,7 @@ class Program {
 
   // Waits for a run that is under way.
   void close() {
-    nb::gil_scoped_release unlocked;
-    std::lock_guard<std::mutex> lock(mutex_);
+    const Turn turn(mutex_);
     loaded_.reset();
   }
 
@@ -581,7 +626,8 @@ class Program {
     if (loaded.broken) throw ExecuTorchError("the program broke in an earlier run; load it again");
     if (loaded.region->changed()) throw ExecuTorchError("the file has been changed since it was loaded; load it again");
     if (loaded.threads.count() > 1 && loaded.process != getpid()) {
-      throw ExecuTorchError("the program's threads stayed in the process that loaded it; load it again after a fork");
+      throw ExecuTorchError("the program's threads stayed in the process that loaded it; load it in each process "
+                            "after the fork, or with threads=1");
     }
     return loaded;
   }
@@ -603,7 +649,9 @@ class Program {
       function.run(values);
     } catch (const Aborted&) {
       loaded.broken = true;
-      throw complaints.error("ExecuTorch gave up on the method '" + function.name + "'", et::Error::Internal);
+      throw complaints.error("ExecuTorch gave up on the method '" + function.name + "'", et::Error::Internal,
+                             "; an input may be outside what the program takes (too short, or an id beyond its table); "
+                             "load the program again");
     }
   }
 
@@ -616,6 +664,7 @@ class Program {
 
 NB_MODULE(_engine, m) {
   nb::set_leak_warnings(false); // nothing on stderr, also where the process ends with a program still loaded
+  Turn::watch();
   et::runtime_init();
   et::register_pal(et::PalImpl::create(
       nullptr, abort_by_exception, nullptr, nullptr, Complaints::emit, nullptr, nullptr, "engine.cpp"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ Array = np.ndarray[Any, Any]
 ALIGNMENT = 4096
 """Bytes. Where a program may start in a file: what a page of memory may be mapped from."""
 CHUNK = 1 << 20
+MOST_THREADS = 1024
+"""As many CPUs as Linux tells a process of."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +92,28 @@ class Program:
             ExecuTorchError: No such program, or one that this ExecuTorch cannot load.
             OSError: The file cannot be opened.
         """
+        threads, offset = _whole("threads", threads), _whole("offset", offset)
+        size = None if size is None else _whole("size", size)
         if threads < 1:
             raise ExecuTorchError(f"threads must be 1 or more, not {threads}")
         # O_NONBLOCK: a pipe must be refused, not waited for.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            size = _region(os.fstat(fd), path, offset, size)
+            before = os.fstat(fd)
+            size = _region(before, path, offset, size)
             if sha256 is not None and _digest(fd, offset, size) != sha256.lower():
                 raise ExecuTorchError(f"{os.fspath(path)} is damaged: its SHA-256 is not {sha256}; fetch it again")
         except BaseException:
             os.close(fd)
             raise
         try:
-            self._engine = _engine.Program(fd, offset, size, threads, mmap, trace)
+            self._engine = _engine.Program(fd, offset, size, min(threads, MOST_THREADS), mmap, trace)
         except ExecuTorchError as error:
             raise ExecuTorchError(f"{os.fspath(path)}: {error}") from None
+        after = os.fstat(fd)  # open until the engine closes it
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            self._engine.close()
+            raise ExecuTorchError(f"{os.fspath(path)} has been changed while it was loaded; load it again")
         self.threads: int = self._engine.threads
         """Threads that a run uses."""
         self._methods = {
@@ -175,6 +185,13 @@ class Program:
             return self._methods[name]
         except KeyError:
             raise ExecuTorchError(f"the program has no method {name!r}, only {', '.join(self._methods)}") from None
+
+
+def _whole(name: str, value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ExecuTorchError(f"{name} must be a whole number, not {value!r}") from None
 
 
 def _region(info: os.stat_result, path: str | os.PathLike[str], offset: int, size: int | None) -> int:
