@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ EDGEKIT = (sys.executable, "-c", "from edgekit.cli import main; main()")
 """The ``edgekit`` command of the Python that runs the benchmark."""
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+
+Runner = Callable[[Sequence[Any]], Callable[[], Any]]
+"""Binds a program to arrays, ids and mask, of which it takes what it wants; the call gives (1, classes) logits."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,79 @@ class OnnxRuntimeInt8:
 
 @dataclass(frozen=True)
 class EdgekitBundle:
-    """The thin runtime on a bundle."""
+    """The thin runtime on a bundle, with the engine of that name or else the one that it chooses."""
 
     bundle: Path
     name: str
+    engine: str | None = None
 
     def size_bytes(self) -> int:
         return self.bundle.stat().st_size
 
     def open(self, threads: int) -> Opened:
-        classify = load(self.bundle, threads=threads)
+        classify = load(self.bundle, engine=self.engine, threads=threads)
         return Opened(lambda text: classify(text).label, classify.labels)
+
+
+@dataclass(frozen=True)
+class PteProgram:
+    """An ExecuTorch program on edgekit's engine, or on ExecuTorch's own binding: ids in, label out, no tokenizer.
+
+    Attributes:
+        name: What the tables call it.
+        binding: ``edgekit`` or ``official``.
+        files: Length in tokens to the program for it; the one under None is for every other length.
+        inputs: What is classified: a text, or any other name, to its ids.
+        labels: In the order of the logits.
+    """
+
+    name: str
+    binding: str
+    files: Mapping[int | None, Path]
+    inputs: Mapping[str, tuple[int, ...]]
+    labels: tuple[str, ...]
+
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files.values())
+
+    def open(self, threads: int) -> Opened:
+        import numpy as np
+
+        make = {"edgekit": _edgekit_runner, "official": _official_runner}[self.binding]
+        runners = {length: make(path, threads) for length, path in self.files.items()}
+        ready = {}
+        for name, ids in self.inputs.items():
+            if runner := runners.get(len(ids), runners.get(None)):
+                ready[name] = runner((np.array([ids], dtype=np.int64), np.ones((1, len(ids)), dtype=np.float32)))
+        return Opened(lambda name: self.labels[int(ready[name]()[0].argmax())], self.labels)
+
+
+def _edgekit_runner(path: Path, threads: int) -> Runner:
+    import edgekit_executorch
+
+    program = edgekit_executorch.Program(path, threads=threads)
+    wanted = len(program.inputs())
+    return lambda arrays: lambda: program.run(*arrays[:wanted])[0]
+
+
+def _official_runner(path: Path, threads: int) -> Runner:
+    import torch
+    from executorch.extension.pybindings import portable_lib
+    from executorch.kernels import quantized  # noqa: F401  registers the kernel of int8 tables
+
+    from edgekit_converters.targets.tools import tools_kept_quiet
+
+    with tools_kept_quiet():  # it logs how it counts processors
+        if portable_lib._threadpool_get_thread_count() != threads:  # never under a program that is loaded
+            portable_lib._unsafe_reset_threadpool(threads)
+    module = portable_lib._load_for_executorch(str(path))
+    wanted = module.method_meta("forward").num_inputs()
+
+    def bind(arrays: Sequence[Any]) -> Callable[[], Any]:
+        tensors = [torch.from_numpy(array) for array in arrays[:wanted]]
+        return lambda: module.forward(tensors)[0].numpy()
+
+    return bind
 
 
 def bundle_name(bundle: Bundle) -> str:
@@ -104,13 +169,12 @@ def bundle_name(bundle: Bundle) -> str:
     return f"edgekit, {main.programs[0].scheme}, buckets {'/'.join(map(str, main.text.buckets))}"
 
 
-def make_bundle(model: Path, out: Path, buckets: str | None = None) -> Path:
-    """Runs ``edgekit convert``, with its default settings but for the buckets ("16,32,64,128").
+def make_bundle(model: Path, out: Path, *options: str) -> Path:
+    """Runs ``edgekit convert``, with its default settings but for the options.
 
     Raises:
         RuntimeError: It failed; its message is on stderr.
     """
-    options = [] if buckets is None else ["--buckets", buckets]
     made = subprocess.run([*EDGEKIT, "convert", str(model), "--out", str(out), *options], stdout=subprocess.DEVNULL)
     if made.returncode:
         raise RuntimeError(f"edgekit convert {model} failed with exit code {made.returncode}")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -113,7 +111,7 @@ def main() -> None:
         path = arguments.bundle or make_bundle(arguments.model, work / "footprint.edgekit")
         bundle = open_bundle(path)
         texts = read_labelled(arguments.data, bundle.manifest.labels).texts
-        imports = [json.loads(_python(IMPORT)) for _ in range(arguments.runs)]
+        imports = [json.loads(harness.fresh_python(IMPORT)) for _ in range(arguments.runs)]
         result = Footprint(
             machine=machine,
             bundle=bundle_name(bundle),
@@ -121,25 +119,16 @@ def main() -> None:
             import_s=statistics.median(found["seconds"] for found in imports),
             first_import_s=imports[0]["seconds"],
             heavy_modules=tuple(name for name in HEAVY if name in imports[0]["modules"]),
-            peak_mib=json.loads(_python(MEMORY, path, arguments.threads, stdin=json.dumps(texts))),
+            peak_mib=json.loads(harness.fresh_python(MEMORY, path, arguments.threads, stdin=json.dumps(texts))),
             first_answer_s=statistics.median(_first_answer(path, texts[0]) for _ in range(arguments.runs)),
             installed_bytes=installed_bytes("edgekit", "litert"),
         )
     harness.publish(arguments, markdown(result), result)
 
 
-def _python(script: str, *arguments: object, stdin: str = "") -> str:
-    """Runs a script in a fresh Python and returns what it prints."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8")
-    if ended.returncode:
-        raise RuntimeError(f"a probe failed:\n{ended.stderr}")
-    return ended.stdout
-
-
 def _first_answer(bundle: Path, text: str) -> float:
     begin = time.perf_counter()
-    _python(FIRST_ANSWER, bundle, text)
+    harness.fresh_python(FIRST_ANSWER, bundle, text)
     return time.perf_counter() - begin
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import subprocess
 import sys
 import tempfile
 import time
@@ -231,6 +232,15 @@ def required(arguments: argparse.Namespace, made: argparse.ArgumentParser, *name
     """Ends with the usage, and with how to come by a model, unless one of the named options was given."""
     if not any(getattr(arguments, name) for name in names):
         made.error(f"{' or '.join('--' + name for name in names)} is needed. {HOW_TO}")
+
+
+def fresh_python(script: str, *arguments: object, stdin: str = "") -> str:
+    """Runs a script in a fresh Python and returns what it prints."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8")
+    if ended.returncode:
+        raise RuntimeError(f"a probe failed:\n{ended.stderr}")
+    return ended.stdout
 
 
 @contextlib.contextmanager

@@ -74,7 +74,8 @@ def main() -> None:
     with harness.workspace(arguments.keep) as work:
         bundles = list(arguments.bundle or [])
         for index, buckets in enumerate(arguments.buckets or ([] if bundles else [None])):
-            bundles.append(make_bundle(arguments.model, work / f"edgekit-{index}.edgekit", buckets))
+            options = () if buckets is None else ("--buckets", buckets)
+            bundles.append(make_bundle(arguments.model, work / f"edgekit-{index}.edgekit", *options))
         contenders = make_contenders(arguments.model, bundles, work)
         data = read_labelled(arguments.data, open_bundle(bundles[0]).manifest.labels)
         result = measure(contenders, data, arguments, machine)
