@@ -172,7 +172,7 @@ def test_programs_of_executorch_beside_its_stock_recipe(
             missing(package)
     figures, kept = tmp_path / "pte.json", tmp_path / "kept"
     few = ("--texts", 4, "--rounds", 2, "--calls", 2, "--warmup", 2, "--pause", 0, "--runs", 1, "--threads", 1)
-    asked = ("--length", 8, "--length", 16, "--stock-length", 16, "--json", figures, "--keep", kept)
+    asked = ("--starts", 1, "--length", 8, "--length", 16, "--stock-length", 16, "--json", figures, "--keep", kept)
     ended = bench("pte_programs.py", "--model", bert_checkpoint, "--data", labelled_csv, *few, *asked)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(figures.read_text(encoding="utf-8"))
