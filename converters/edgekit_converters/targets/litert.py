@@ -15,6 +15,7 @@ from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.litert_quantize import quantize
+from edgekit_converters.targets.litert_shared import with_shared_vectors
 from edgekit_converters.targets.tools import interrupts_deferred, require_tools, running
 from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
 from edgekit_runtime.errors import OptionError
@@ -52,7 +53,7 @@ class LiteRtTarget:
         with interrupts_deferred(), running("litert-torch"):
             data = _convert(network, buckets)
             if quant.scheme != "none":
-                data = quantize(data, network, OUTPUT, quant)
+                data = with_shared_vectors(quantize(data, network, OUTPUT, quant))
         tools = {tool: metadata.version(tool) for tool in TOOLS}
         program = Program(
             engine=self.name,

@@ -64,7 +64,7 @@ def _recipe(quant: QuantSpec, network: nn.Module, output: str) -> Any:
         recipe.add_dynamic_config(output, linear, num_bits=8)
     elif quant.scheme == "int4":
         # Scales by least squared error: by the largest weight int4 loses twice as many answers. A table's scales a row
-        # are stored anew for every bucket, those a block once. Convolutions in int4 have no fast kernel.
+        # and zero points take 12 bytes, those a block less. Convolutions in int4 have no fast kernel.
         least_error = algorithm.OCTAV
         blocks = all(
             module.embedding_dim % BLOCK == 0 for module in network.modules() if isinstance(module, nn.Embedding)
