@@ -1,8 +1,8 @@
-"""Labelled text out of whatever files people have (docs/data.md)."""
+"""Text, labelled or not, out of whatever files people have (docs/data.md)."""
 
 from edgekit_converters.data.labels import infer_labels, label_ids
 from edgekit_converters.data.options import DataOptions
-from edgekit_converters.data.reading import LabelledText, read_labelled, read_rows, stream_labelled
+from edgekit_converters.data.reading import LabelledText, read_labelled, read_rows, read_texts, stream_labelled
 from edgekit_converters.data.rows import Row
 from edgekit_converters.data.stream import LabelledStream
 
@@ -15,5 +15,6 @@ __all__ = [
     "label_ids",
     "read_labelled",
     "read_rows",
+    "read_texts",
     "stream_labelled",
 ]

@@ -21,6 +21,8 @@ def batched_table(
     batches: Callable[[list[str]], Iterator[Batch]],
     total: int,
     options: DataOptions,
+    *,
+    labelled: bool,
 ) -> Table:
     """The rows of a form that is read by columns.
 
@@ -31,23 +33,25 @@ def batched_table(
         batches: Reads the given columns.
         total: Number of rows.
         options: What the user says.
+        labelled: Whether labels are read too.
 
     Raises:
         DataError: The columns cannot be told.
     """
-    columns = find_columns(source, names, options)
-    text, label = names[columns.text], names[columns.label]
+    columns = find_columns(source, names, options, labelled=labelled)
+    text = names[columns.text]
+    label = text if columns.label is None else names[columns.label]
     classes = class_names.get(label, ())
     done = 0
 
     def rows() -> Iterator[Row | BadRow]:
         nonlocal done
-        for batch in batches([text, label]):
+        for batch in batches([text, label] if labelled else [text]):
             for written, given in zip(batch[text], batch[label], strict=True):
                 done += 1
                 if classes and isinstance(given, int):
                     given = classes[given] if 0 <= given < len(classes) else None  # -1 is how datasets leaves it out
-                yield make_row(written, given, done)
+                yield make_row(written, given, done, labelled=labelled)
 
     return Table(rows(), "row", lambda: (done, total))
 

@@ -12,7 +12,7 @@ from edgekit_converters.data.rows import Table
 from edgekit_runtime.errors import DataError, FileError, require
 
 
-def dataset_folder_table(folder: Path, options: DataOptions) -> Table:
+def dataset_folder_table(folder: Path, options: DataOptions, *, labelled: bool) -> Table:
     """The rows of a dataset in a folder that ``save_to_disk`` wrote.
 
     Raises:
@@ -29,7 +29,7 @@ def dataset_folder_table(folder: Path, options: DataOptions) -> Table:
         dataset = datasets.load_from_disk(str(folder))
     except Exception as error:  # whatever a damaged file leads to
         raise DataError(f"{folder} holds a dataset that cannot be read: {first_line(error)}") from error
-    return dataset_table(str(folder), chosen_split(dataset, str(folder), options.split), options)
+    return dataset_table(str(folder), chosen_split(dataset, str(folder), options.split), options, labelled=labelled)
 
 
 def chosen_split(dataset: Any, source: str, split: str | None) -> Any:
@@ -46,7 +46,7 @@ def chosen_split(dataset: Any, source: str, split: str | None) -> Any:
     return dataset[split]
 
 
-def dataset_table(source: str, dataset: Any, options: DataOptions) -> Table:
+def dataset_table(source: str, dataset: Any, options: DataOptions, *, labelled: bool) -> Table:
     """The rows of a split, whose ClassLabel columns have names for their ids."""
 
     def batches(columns: list[str]) -> Iterator[Batch]:
@@ -54,4 +54,4 @@ def dataset_table(source: str, dataset: Any, options: DataOptions) -> Table:
         return (batch.to_pydict() for batch in chosen.iter(batch_size=BATCH_ROWS))
 
     names = {column: list(getattr(feature, "names", ())) for column, feature in dataset.features.items()}
-    return batched_table(source, dataset.column_names, names, batches, len(dataset), options)
+    return batched_table(source, dataset.column_names, names, batches, len(dataset), options, labelled=labelled)

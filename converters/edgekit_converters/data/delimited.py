@@ -6,7 +6,7 @@ import csv
 import itertools
 from collections.abc import Iterator, Sequence
 
-from edgekit_converters.data.columns import find_columns_in_lines
+from edgekit_converters.data.columns import find_columns_in_lines, find_text_in_lines
 from edgekit_converters.data.options import DataOptions
 from edgekit_converters.data.rows import HEAD_ROWS, BadRow, Row, make_row
 from edgekit_converters.data.textfile import LINE_LIMIT, UNDECODABLE, TextFile
@@ -16,7 +16,9 @@ Record = tuple[int, list[str]]
 """Number of the line on which a row ends, and its cells."""
 
 
-def delimited_rows(text: TextFile, options: DataOptions, labels: Sequence[str]) -> Iterator[Row | BadRow]:
+def delimited_rows(
+    text: TextFile, options: DataOptions, labels: Sequence[str], *, labelled: bool
+) -> Iterator[Row | BadRow]:
     """The rows of a file with one example a line, its cells apart by tabs, commas or semicolons.
 
     Raises:
@@ -27,12 +29,12 @@ def delimited_rows(text: TextFile, options: DataOptions, labels: Sequence[str]) 
     head = list(itertools.islice(records, HEAD_ROWS))
     readable = [record[1] for record in head if not isinstance(record, BadRow)]
     if not head:
-        raise DataError(f"{name} is empty; it needs one example a line, text and label")
+        raise DataError(f"{name} is empty; it needs one example a line{', text and label' * labelled}")
     if not readable:
         yield from (record for record in head if isinstance(record, BadRow))
         return
-    columns = find_columns_in_lines(name, readable, options, labels)
-    header = columns.header
+    columns = (find_columns_in_lines if labelled else find_text_in_lines)(name, readable, options, labels)
+    header, wanted = columns.header, [column for column in (columns.text, columns.label) if column is not None]
     if header and len(head) == 1:
         raise DataError(f"{name} has a header and no examples; it needs one example a line")
     for record in itertools.chain(head, records):
@@ -42,12 +44,14 @@ def delimited_rows(text: TextFile, options: DataOptions, labels: Sequence[str]) 
             header = False
         else:
             line, cells = record
-            if max(columns.text, columns.label) >= len(cells):
+            if max(wanted) >= len(cells):
                 yield BadRow(line, f"{len(cells)} columns are too few")
-            elif UNDECODABLE in cells[columns.text] or UNDECODABLE in cells[columns.label]:
+            elif not labelled and len(cells) > len(readable[0]) == 1:
+                yield BadRow(line, "it has several columns and the header one; quote the text")
+            elif any(UNDECODABLE in cells[column] for column in wanted):
                 yield text.undecodable(line)
             else:
-                yield make_row(cells[columns.text], cells[columns.label], line)
+                yield make_row(cells[columns.text], cells[wanted[-1]], line, labelled=labelled)
 
 
 def _records(text: TextFile) -> Iterator[Record | BadRow]:

@@ -12,6 +12,7 @@ from edgekit_converters.data.hub import hub_table
 from edgekit_converters.data.jsonrows import is_json_array, is_json_lines, json_array_rows, json_line_rows
 from edgekit_converters.data.options import DataOptions
 from edgekit_converters.data.parquet import PARQUET, parquet_table
+from edgekit_converters.data.plain import is_plain, plain_rows
 from edgekit_converters.data.rows import Say, Table
 from edgekit_converters.data.source import HUB, STDIN, Source, open_source, shown
 from edgekit_converters.data.textfile import TextFile
@@ -29,32 +30,34 @@ OTHER_FORMS = {
 
 
 @contextmanager
-def open_table(path: str, options: DataOptions, labels: Sequence[str], say: Say | None) -> Iterator[Table]:
-    """An open file of whatever form, or a dataset."""
+def open_table(
+    path: str, options: DataOptions, labels: Sequence[str], say: Say | None, *, labelled: bool
+) -> Iterator[Table]:
+    """An open file of whatever form, or a dataset; without labels also plain text."""
     if path.startswith(HUB):
         _refuse(path, "a dataset", encoding=options.encoding, header=options.header)
-        yield hub_table(path, options, say)
+        yield hub_table(path, options, say, labelled=labelled)
     elif Path(path).is_dir():
         _refuse(path, "a dataset", encoding=options.encoding, header=options.header)
-        yield dataset_folder_table(Path(path), options)
+        yield dataset_folder_table(Path(path), options, labelled=labelled)
     else:
         _refuse(shown(path), "no dataset", split=options.split)
         with open_source(path) as source:
             yield (
-                _parquet(path, options)
+                _parquet(path, options, labelled)
                 if source.head.startswith(PARQUET)
-                else _text_table(source, options, labels, say)
+                else _text_table(source, options, labels, say, labelled)
             )
 
 
-def _parquet(path: str, options: DataOptions) -> Table:
+def _parquet(path: str, options: DataOptions, labelled: bool) -> Table:
     _refuse(shown(path), "a parquet file", encoding=options.encoding, header=options.header)
     if path == STDIN:
         raise DataError("parquet cannot be read from stdin, since its index is at its end; give it as a file")
-    return parquet_table(Path(path), options)
+    return parquet_table(Path(path), options, labelled=labelled)
 
 
-def _text_table(source: Source, options: DataOptions, labels: Sequence[str], say: Say | None) -> Table:
+def _text_table(source: Source, options: DataOptions, labels: Sequence[str], say: Say | None, labelled: bool) -> Table:
     for magic, what in OTHER_FORMS.items():
         if source.head.startswith(magic):
             raise DataError(f"{source.name} is {what}")
@@ -62,9 +65,13 @@ def _text_table(source: Source, options: DataOptions, labels: Sequence[str], say
     lines, array = is_json_lines(text.beginning), is_json_array(text.beginning)
     if lines or array:
         _refuse(source.name, "JSON, whose columns have names", header=options.header)
-        rows = json_line_rows(text, options) if lines else json_array_rows(text, options)
+        rows = (json_line_rows if lines else json_array_rows)(text, options, labelled=labelled)
+    elif not labelled and is_plain(text, options, labels):
+        if say is not None:
+            say(f"{source.name} is read as plain text, one text a line")
+        rows = plain_rows(text)
     else:
-        rows = delimited_rows(text, options, labels)
+        rows = delimited_rows(text, options, labels, labelled=labelled)
     return Table(rows, "row" if array else "line", source.progress)
 
 

@@ -18,7 +18,7 @@ from edgekit_runtime.errors import DataError, OptionError, require
 _ADDRESS = re.compile(r"hf:(?P<name>\w[\w.-]*/\w[\w.-]*)(?::(?P<config>[^@]+))?(?:@(?P<split>.+))?")
 
 
-def hub_table(address: str, options: DataOptions, say: Say | None) -> Table:
+def hub_table(address: str, options: DataOptions, say: Say | None, *, labelled: bool) -> Table:
     """The rows of a dataset of the Hugging Face Hub, ``hf:OWNER/NAME``, ``…:CONFIG``, ``…@SPLIT``.
 
     It is downloaded into the cache of ``datasets``. Code that comes with it is not run.
@@ -52,7 +52,8 @@ def hub_table(address: str, options: DataOptions, say: Say | None) -> Table:
             raise DataError(
                 f"{address} cannot be had: {first_line(error)}; check its name and configuration"
             ) from error
-    return dataset_table(address, chosen_split(dataset, address, split or options.split), options)
+    chosen = chosen_split(dataset, address, split or options.split)
+    return dataset_table(address, chosen, options, labelled=labelled)
 
 
 @contextmanager

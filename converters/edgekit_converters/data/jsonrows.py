@@ -30,36 +30,41 @@ def is_json_array(head: str) -> bool:
     return _ARRAY.match(head) is not None
 
 
-def json_line_rows(text: TextFile, options: DataOptions) -> Iterator[Row | BadRow]:
+def json_line_rows(text: TextFile, options: DataOptions, *, labelled: bool) -> Iterator[Row | BadRow]:
     """The rows of a file with one object a line."""
-    return _rows(text.source.name, _objects_of_lines(text), options)
+    return _rows(text.source.name, _objects_of_lines(text), options, labelled)
 
 
-def json_array_rows(text: TextFile, options: DataOptions) -> Iterator[Row | BadRow]:
+def json_array_rows(text: TextFile, options: DataOptions, *, labelled: bool) -> Iterator[Row | BadRow]:
     """The rows of a file that is one array; its items are counted from 1.
 
     Raises:
         DataError: It is too large to be read at once, or no JSON.
     """
-    return _rows(text.source.name, _objects_of_array(text), options)
+    return _rows(text.source.name, _objects_of_array(text), options, labelled)
 
 
 def _rows(
-    name: str, objects: Iterator[tuple[int, dict[str, object]] | BadRow], options: DataOptions
+    name: str, objects: Iterator[tuple[int, dict[str, object]] | BadRow], options: DataOptions, labelled: bool
 ) -> Iterator[Row | BadRow]:
     head = list(itertools.islice(objects, HEAD_ROWS))
     if not head:
-        raise DataError(f"{name} is empty; it needs one object for each example, with text and label")
+        raise DataError(
+            f"{name} is empty; it needs one object for each example, with its text{' and label' * labelled}"
+        )
     keys = list(dict.fromkeys(key for item in head if not isinstance(item, BadRow) for key in item[1]))
     if not keys:
         yield from (item if isinstance(item, BadRow) else BadRow(item[0], "it has no text") for item in head)
         return
-    columns = find_columns(name, keys, options)
+    columns = find_columns(name, keys, options, labelled=labelled)
+    label_key = None if columns.label is None else keys[columns.label]
     for item in itertools.chain(head, objects):
         if isinstance(item, BadRow):
             yield item
         else:
-            yield make_row(item[1].get(keys[columns.text]), item[1].get(keys[columns.label]), item[0])
+            line, values = item
+            label = None if label_key is None else values.get(label_key)
+            yield make_row(values.get(keys[columns.text]), label, line, labelled=labelled)
 
 
 def _objects_of_lines(text: TextFile) -> Iterator[tuple[int, dict[str, object]] | BadRow]:

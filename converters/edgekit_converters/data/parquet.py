@@ -15,7 +15,7 @@ from edgekit_runtime.errors import DataError, require
 PARQUET = b"PAR1"
 
 
-def parquet_table(path: Path, options: DataOptions) -> Table:
+def parquet_table(path: Path, options: DataOptions, *, labelled: bool) -> Table:
     """The rows of a parquet file, a batch at a time.
 
     Raises:
@@ -41,7 +41,8 @@ def parquet_table(path: Path, options: DataOptions) -> Table:
     with damage_told():
         file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)  # a page at a time, not a row group
         class_names = _class_names(file.schema_arrow.metadata)
-    return batched_table(str(path), file.schema_arrow.names, class_names, batches, file.metadata.num_rows, options)
+    names, total = file.schema_arrow.names, file.metadata.num_rows
+    return batched_table(str(path), names, class_names, batches, total, options, labelled=labelled)
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

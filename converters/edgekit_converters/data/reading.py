@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit_converters.data.options import DataOptions
@@ -87,3 +87,26 @@ def read_rows(
     read = list(rows)
     rows.sum_up()
     return read
+
+
+def read_texts(
+    path: str | Path, options: DataOptions | None = None, say: Say | None = None, *, labels: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Reads texts alone, from every form that :func:`read_labelled` reads and from plain text with one text a line.
+
+    Labels need not be there, and what is said of them in ``options`` does not count.
+
+    Args:
+        path: As for :func:`read_labelled`.
+        options: What the file does not say.
+        say: Told of what was recognised and left out; without it no encoding is guessed.
+        labels: Names of the classes, by which a column of labels is known.
+
+    Raises:
+        FileError, DataError, OptionError, MissingExtraError: As from :func:`read_labelled`.
+    """
+    options = replace(options or DataOptions(), label_column=None, label_map=None)
+    rows = RowStream(path, options, labels, say, labelled=False)
+    texts = tuple(row.text for row in rows)
+    rows.sum_up()
+    return texts

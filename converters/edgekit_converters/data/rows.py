@@ -14,7 +14,7 @@ HEAD_ROWS = 1000
 
 @dataclass(frozen=True)
 class Row:
-    """One example: its text, its label as written, and the line of the file on which it ends."""
+    """One example: its text, its label as written or "" where only texts are read, and the line on which it ends."""
 
     text: str
     label: str
@@ -44,12 +44,21 @@ class Table:
     progress: Callable[[], tuple[int, int] | None]
 
 
-def make_row(text: object, label: object, line: int) -> Row | BadRow:
-    """A row of what stands in the two columns, a string each or what JSON and Arrow have instead."""
+def make_row(text: object, label: object, line: int, *, labelled: bool = True) -> Row | BadRow:
+    """A row of what stands in the two columns, a string each or what JSON and Arrow have instead.
+
+    Args:
+        text: The cell with the text.
+        label: The cell with the label.
+        line: Where they stand.
+        labelled: Whether labels are read; if not, the cell with the label may hold anything.
+    """
     if text is None:
         return BadRow(line, "it has no text")
     if not isinstance(text, str):
         return BadRow(line, f"its text is {str(text)[:40]!r}, which is no string")
+    if not labelled:
+        return BadRow(line, "it holds a NUL byte") if "\0" in text else Row(text, "", line)
     if isinstance(label, bool):
         label = str(label).lower()
     written = "" if label is None or label != label else str(label).strip()  # NaN is how pandas leaves a label out

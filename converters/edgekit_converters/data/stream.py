@@ -88,8 +88,17 @@ class LabelledStream(Iterator[Example]):
 class RowStream:
     """The rows of a file that can be used; the first other one is an error, or all are counted."""
 
-    def __init__(self, path: str | Path, options: DataOptions, labels: Sequence[str], say: Say | None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        options: DataOptions,
+        labels: Sequence[str],
+        say: Say | None,
+        *,
+        labelled: bool = True,
+    ) -> None:
         self._path, self.options, self._labels, self._say = str(path), options, labels, say
+        self._labelled = labelled
         self._table: Table | None = None
         self._first_skipped = ""
         self.source = shown(self._path)
@@ -97,7 +106,7 @@ class RowStream:
 
     def __iter__(self) -> Iterator[Row]:
         used = 0
-        with open_table(self._path, self.options, self._labels, self._say) as self._table:
+        with open_table(self._path, self.options, self._labels, self._say, labelled=self._labelled) as self._table:
             for row in self._table.rows:
                 if isinstance(row, BadRow):
                     self.refuse(row.line, row.reason)
@@ -105,7 +114,11 @@ class RowStream:
                     used += 1
                     yield row
         if not used:
-            why = f": {self._first_skipped}" if self.skipped else "; it needs one text and one label a row"
+            why = (
+                f": {self._first_skipped}"
+                if self.skipped
+                else f"; it needs one text{' and one label' * self._labelled} a row"
+            )
             raise DataError(f"{self.source} has no examples{why}")
 
     def progress(self) -> tuple[int, int] | None:
