@@ -19,24 +19,21 @@ class TextbookLayer(nn.Module):
     def __init__(self, layer: EncoderLayer) -> None:
         super().__init__()
         attention = layer.attention
-        self.heads = attention.heads
-        fused = [attention.query, attention.key_value] if layer.first_only else [attention.query_key_value]
-        weights = torch.cat([linear.weight for linear in fused]).chunk(3)
-        biases = torch.cat([linear.bias for linear in fused]).chunk(3)
-        self.query, self.key, self.value = map(_linear, weights, biases)
+        self.heads, self.head_width = attention.heads, attention.head_width
+        self.query, self.key, self.value = attention.apart()
         self.output, self.up, self.down = attention.output, layer.up, layer.down
         self.attention_norm, self.output_norm = _norm(layer.attention_norm), _norm(layer.output_norm)
         self.activation = layer.activation
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Maps (B, L, hidden), and a (B, 1, 1, L) bias, to (B, L, hidden)."""
-        batch, length, hidden = x.shape
+        batch, length, _ = x.shape
         query, key, value = (
-            linear(x).view(batch, length, self.heads, hidden // self.heads).transpose(1, 2)
+            linear(x).view(batch, length, self.heads, self.head_width).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
         weights = torch.softmax(torch.matmul(query, key.transpose(2, 3)) + bias, dim=-1)
-        mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, length, hidden)
+        mixed = torch.matmul(weights, value).transpose(1, 2).flatten(2)
         x = self.attention_norm(x + self.output(mixed))
         result: Tensor = self.output_norm(x + self.down(activate(self.up(x), self.activation)))
         return result
@@ -120,12 +117,6 @@ def _recipe() -> Any:
 
 def _inputs(length: int) -> tuple[Tensor, Tensor]:
     return torch.zeros(1, length, dtype=torch.int64), torch.ones(1, length)
-
-
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
-    return linear
 
 
 def _norm(norm: LayerNorm) -> nn.LayerNorm:

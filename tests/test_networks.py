@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from conftest import PIECES, make_bert
-from edgekit_converters.networks.bert import BertConfig, load_bert
+from edgekit_converters.networks.bert import BertConfig, bert_shapes, load_bert
 from edgekit_converters.networks.cnn import CnnConfig, load_cnn
-from edgekit_converters.original import PlainCnn, run_batches
+from edgekit_converters.networks.families import FAMILIES
+from edgekit_converters.networks.unpadded import unpadded
+from edgekit_converters.original import PlainCnn, PretrainedBert, run_batches
+from edgekit_runtime.errors import CheckpointError
 from originals import random_rows, sharpened
 
 SIZES = {
@@ -50,6 +53,55 @@ def test_a_bert_takes_int32_and_ignores_what_the_mask_hides(tmp_path):
             torch.testing.assert_close(network(ids, mask), alone, atol=1e-5, rtol=1e-5)
 
 
+PRUNED = {
+    "fewer heads": BertConfig(50, 48, 3, 4, 40, 32, 2, heads_by_layer=(3, 3, 3)),
+    "fewer neurons": BertConfig(50, 48, 3, 4, 40, 32, 2, neurons_by_layer=(16, 16, 16)),
+    "other numbers in each layer": BertConfig(
+        50, 48, 3, 4, 40, 32, 5, heads_by_layer=(2, 4, 1), neurons_by_layer=(8, 16, 40)
+    ),
+    "a distilbert": BertConfig(
+        50, 48, 2, 3, 40, 32, 2, family="distilbert", heads_by_layer=(1, 2), neurons_by_layer=(24, 8)
+    ),
+    "an electra with narrow tables": BertConfig(
+        50, 48, 2, 3, 40, 32, 3, family="electra", embedding=20, heads_by_layer=(2, 1), neurons_by_layer=(8, 24)
+    ),
+}
+
+
+@pytest.mark.parametrize("config", PRUNED.values(), ids=PRUNED)
+def test_a_pruned_bert_answers_as_transformers_does(config):
+    weights = random_weights(config)
+    reference = PretrainedBert(config)
+    reference.load(config, weights)
+    reference.eval()
+    network = load_bert(config, weights)
+    form = unpadded(network, 32)
+
+    rows = random_rows(config.vocab_size, [3, 12, 1, 32])
+    ids, mask = padded(rows)
+    with torch.inference_mode():
+        expected = reference(ids, mask)
+        assert expected.std(dim=0).min() > 0.05, "the texts must not all get one answer"
+        torch.testing.assert_close(network(ids, mask.float()), expected, atol=1e-5, rtol=1e-5)
+        for row, logits in zip(rows, expected, strict=True):
+            alone = torch.tensor([row])
+            torch.testing.assert_close(network(alone, torch.ones(1, len(row)))[0], logits, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(form(alone)[0], logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"heads_by_layer": (1, 2)}, "the heads left in the layers, 1, 2, are not 3 numbers from 1 to 4"),
+        ({"heads_by_layer": (1, 5, 2)}, "the heads left in the layers, 1, 5, 2, are not"),
+        ({"neurons_by_layer": (0, 8, 8)}, "the neurons left in the layers, 0, 8, 8, are not 3 numbers from 1 to 40"),
+    ],
+)
+def test_sizes_of_layers_that_cannot_be(sizes, message):
+    with pytest.raises(CheckpointError, match=message):
+        BertConfig(50, 48, 3, 4, 40, 32, 2, **sizes)
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -87,6 +139,16 @@ def config_of(module):
         layer_norm_eps=sizes.layer_norm_eps,
         activation=sizes.hidden_act,
     )
+
+
+def random_weights(config):
+    """Weights under the family's names whose attention and activations matter."""
+    numbers = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, shape in bert_shapes(config).items():
+        tensor = torch.randn(shape, generator=numbers) * (0.3 if len(shape) == 2 else 0.2)
+        weights[FAMILIES[config.family].own_name(name)] = tensor + name.endswith("LayerNorm.weight")
+    return weights
 
 
 def padded(rows):

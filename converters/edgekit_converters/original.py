@@ -132,7 +132,18 @@ def transformers_body(config: BertConfig) -> nn.Module:
     without_pooler = {"add_pooling_layer": False} if config.family == "bert" else {}
     settings = transformers_config(config)
     body: nn.Module = transformers.AutoModel.from_config(settings, **without_pooler)
+    _narrow(body, config)
     return body
+
+
+def _narrow(body: nn.Module, config: BertConfig) -> None:
+    """Gives a pruned model's linear layers their sizes; transformers' attention counts its heads by them."""
+    own_name = FAMILIES[config.family].own_name
+    for name, shape in bert_shapes(config).items():
+        own = own_name(name).removeprefix(f"{config.family}.")
+        if name.startswith("bert.encoder.") and body.get_parameter(own).shape != shape and len(shape) == 2:
+            parent, _, last = own.removesuffix(".weight").rpartition(".")
+            setattr(body.get_submodule(parent), last, nn.Linear(shape[1], shape[0]))
 
 
 @torch.inference_mode()

@@ -35,8 +35,8 @@ class BertConfig:
         vocab_size: Rows of the word table.
         hidden: Width of the token vectors.
         layers: Number of encoder layers.
-        heads: Attention heads; divides ``hidden``.
-        intermediate: Width of the feed-forward layers.
+        heads: Attention heads of a layer, each ``hidden / heads`` wide; divides ``hidden``.
+        intermediate: Width of the feed-forward layers, in neurons.
         positions: Rows of the position table, hence the longest input in tokens.
         classes: Number of labels.
         layer_norm_eps: Epsilon of every layer norm.
@@ -44,6 +44,8 @@ class BertConfig:
         family: ``bert``, ``distilbert`` or ``electra``.
         embedding: Width of the tables, where it is not ``hidden``: the vectors are projected then.
         head: Layers before the classifier; None stands for the family's own, one of width ``hidden``.
+        heads_by_layer: Heads that pruning has left in each layer, of the same width; None stands for all.
+        neurons_by_layer: Neurons that pruning has left in each feed-forward layer; None stands for all.
     """
 
     vocab_size: int
@@ -58,6 +60,8 @@ class BertConfig:
     family: str = "bert"
     embedding: int | None = None
     head: tuple[HeadLayer, ...] | None = None
+    heads_by_layer: tuple[int, ...] | None = None
+    neurons_by_layer: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
@@ -65,6 +69,28 @@ class BertConfig:
             raise CheckpointError(f"{self.family} is not supported; supported are {', '.join(FAMILIES)}")
         if self.heads < 1 or self.hidden % self.heads:
             raise CheckpointError(f"{self.heads} heads do not divide the width {self.hidden}; check the config")
+        for kind, left, all_of_them in (
+            ("heads", self.heads_by_layer, self.heads),
+            ("neurons", self.neurons_by_layer, self.intermediate),
+        ):
+            if left is not None and not (len(left) == self.layers and all(1 <= each <= all_of_them for each in left)):
+                raise CheckpointError(
+                    f"the {kind} left in the layers, {', '.join(map(str, left))}, are not {self.layers} numbers from 1 to "
+                    f"{all_of_them}; check the config"
+                )
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head, which pruning leaves as it is."""
+        return self.hidden // self.heads
+
+    def heads_of(self, layer: int) -> int:
+        """Attention heads of a layer."""
+        return self.heads if self.heads_by_layer is None else self.heads_by_layer[layer]
+
+    def neurons_of(self, layer: int) -> int:
+        """Neurons of a feed-forward layer."""
+        return self.intermediate if self.neurons_by_layer is None else self.neurons_by_layer[layer]
 
     @property
     def head_layers(self) -> tuple[HeadLayer, ...]:
@@ -92,17 +118,26 @@ class LayerNorm(nn.Module):
 class SelfAttention(nn.Module):
     """Multi-head attention over fused projections; ``first_only`` asks for the first token's output alone."""
 
-    def __init__(self, hidden: int, heads: int, *, first_only: bool) -> None:
+    def __init__(self, hidden: int, heads: int, head_width: int, *, first_only: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.head_width = hidden // heads
+        self.head_width = head_width
         self.first_only = first_only
+        inner = heads * head_width
         if first_only:
-            self.query = nn.Linear(hidden, hidden)
-            self.key_value = nn.Linear(hidden, 2 * hidden)
+            self.query = nn.Linear(hidden, inner)
+            self.key_value = nn.Linear(hidden, 2 * inner)
         else:
-            self.query_key_value = nn.Linear(hidden, 3 * hidden)
-        self.output = nn.Linear(hidden, hidden)
+            self.query_key_value = nn.Linear(hidden, 3 * inner)
+        self.output = nn.Linear(inner, hidden)
+
+    def apart(self) -> tuple[nn.Linear, nn.Linear, nn.Linear]:
+        """Query, key and value as layers of their own, with tensors of their own."""
+        fused = [self.query, self.key_value] if self.first_only else [self.query_key_value]
+        weights = torch.cat([linear.weight for linear in fused]).chunk(3)
+        biases = torch.cat([linear.bias for linear in fused]).chunk(3)
+        query, key, value = map(linear_of, weights, biases)
+        return query, key, value
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, n·width) → (B, n, L, width)."""
@@ -110,8 +145,10 @@ class SelfAttention(nn.Module):
         return x.view(batch, length, width // self.head_width, self.head_width).transpose(1, 2)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Maps (B, L, hidden) and an additive score bias (B·heads or 1, 1, L) to (B, L or 1, hidden)."""
-        batch, length, hidden = x.shape
+        """Maps (B, L, hidden) and an additive score bias (B, 1, L) to (B, L or 1, hidden)."""
+        batch, length, _ = x.shape
+        if batch > 1:
+            bias = bias.repeat_interleave(self.heads, dim=0)
         if self.first_only:
             query = self._split(self.query(x[:, :1]))
             key, value = self._split(self.key_value(x)).chunk(2, dim=1)
@@ -126,22 +163,23 @@ class SelfAttention(nn.Module):
         weights = torch.softmax(scores + bias, dim=-1)
         mixed = torch.bmm(weights, value.reshape(flat, length, self.head_width))
         mixed = mixed.view(batch, self.heads, rows, self.head_width).transpose(1, 2)
-        result: Tensor = self.output(mixed.reshape(batch, rows, hidden))
+        result: Tensor = self.output(mixed.reshape(batch, rows, self.heads * self.head_width))
         return result
 
 
 class EncoderLayer(nn.Module):
     """Attention and feed-forward, each with a residual and a layer norm after it."""
 
-    def __init__(self, config: BertConfig, *, first_only: bool) -> None:
+    def __init__(self, config: BertConfig, layer: int) -> None:
         super().__init__()
-        self.attention = SelfAttention(config.hidden, config.heads, first_only=first_only)
+        self.first_only = layer == config.layers - 1
+        heads, neurons = config.heads_of(layer), config.neurons_of(layer)
+        self.attention = SelfAttention(config.hidden, heads, config.head_width, first_only=self.first_only)
         self.attention_norm = LayerNorm(config.hidden, config.layer_norm_eps)
-        self.up = nn.Linear(config.hidden, config.intermediate)
-        self.down = nn.Linear(config.intermediate, config.hidden)
+        self.up = nn.Linear(config.hidden, neurons)
+        self.down = nn.Linear(neurons, config.hidden)
         self.output_norm = LayerNorm(config.hidden, config.layer_norm_eps)
         self.activation = config.activation
-        self.first_only = first_only
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         residual = x[:, :1] if self.first_only else x
@@ -161,9 +199,7 @@ class Bert(nn.Module):
         self.positions = nn.Parameter(torch.zeros(config.positions, width))
         self.embedding_norm = LayerNorm(width, config.layer_norm_eps)
         self.project = nn.Identity() if config.embedding is None else nn.Linear(width, config.hidden)
-        self.layers = nn.ModuleList(
-            EncoderLayer(config, first_only=index == config.layers - 1) for index in range(config.layers)
-        )
+        self.layers = nn.ModuleList(EncoderLayer(config, index) for index in range(config.layers))
         self.head = Head(config.hidden, config.head_layers)
         self.classifier = nn.Linear(self.head.width, config.classes)
 
@@ -180,8 +216,6 @@ class Bert(nn.Module):
         batch, length = ids.shape
         x = self.project(self.embedding_norm(self.words(ids) + self.positions[:length]))
         bias = ((1.0 - mask) * MASKED).view(batch, 1, length)
-        if batch > 1:
-            bias = bias.repeat_interleave(self.config.heads, dim=0)
         for layer in self.layers:
             x = layer(x, bias)
         logits: Tensor = self.classifier(self.head(x[:, 0]))
@@ -190,7 +224,7 @@ class Bert(nn.Module):
 
 def bert_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor, by its name inside edgekit (``networks.families``)."""
-    hidden, wide, width = config.hidden, config.intermediate, config.embedding or config.hidden
+    hidden, width = config.hidden, config.embedding or config.hidden
     shapes: dict[str, tuple[int, ...]] = {
         "bert.embeddings.word_embeddings.weight": (config.vocab_size, width),
         "bert.embeddings.position_embeddings.weight": (config.positions, width),
@@ -204,8 +238,9 @@ def bert_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     )
     for index in range(config.layers):
         layer = f"bert.encoder.layer.{index}"
-        linears |= {f"{layer}.attention.self.{part}": (hidden, hidden) for part in ("query", "key", "value")}
-        linears[f"{layer}.attention.output.dense"] = (hidden, hidden)
+        inner, wide = config.heads_of(index) * config.head_width, config.neurons_of(index)
+        linears |= {f"{layer}.attention.self.{part}": (inner, hidden) for part in ("query", "key", "value")}
+        linears[f"{layer}.attention.output.dense"] = (hidden, inner)
         linears[f"{layer}.intermediate.dense"] = (wide, hidden)
         linears[f"{layer}.output.dense"] = (hidden, wide)
         for norm in (f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"):
@@ -228,7 +263,7 @@ def load_bert(config: BertConfig, weights: Mapping[str, Tensor]) -> Bert:
     """
     own_name = FAMILIES[config.family].own_name
     weights = {name: weights[own_name(name)] for name in bert_shapes(config)}
-    scale = 1.0 / math.sqrt(config.hidden // config.heads)
+    scale = 1.0 / math.sqrt(config.head_width)
     positions = weights["bert.embeddings.position_embeddings.weight"]
     if FAMILIES[config.family].token_types:
         positions = positions + weights["bert.embeddings.token_type_embeddings.weight"][0]
@@ -246,7 +281,7 @@ def load_bert(config: BertConfig, weights: Mapping[str, Tensor]) -> Bert:
     shift = weights["bert.embeddings.LayerNorm.bias"]
     if config.embedding is not None:
         state["project.weight"], state["project.bias"] = linear("bert.embeddings_project", shift)
-        shift = torch.zeros(config.hidden)
+        shift = torch.zeros_like(state["project.bias"])
     for index in range(config.layers):
         here, there = f"layers.{index}", f"bert.encoder.layer.{index}"
         query, key, value = (linear(f"{there}.attention.self.{part}", shift) for part in ("query", "key", "value"))
@@ -272,3 +307,11 @@ def load_bert(config: BertConfig, weights: Mapping[str, Tensor]) -> Bert:
         network = Bert(config)
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer with copies of a weight (out, in) and a bias (out,)."""
+    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    linear.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
+    linear.bias = nn.Parameter(bias.clone())
+    return linear

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit_converters.networks.bert import Bert, EncoderLayer, LayerNorm, SelfAttention
+from edgekit_converters.networks.bert import Bert, EncoderLayer, LayerNorm, SelfAttention, linear_of
 from edgekit_converters.networks.cnn import Cnn
 from edgekit_converters.networks.head import activate
 
@@ -36,10 +36,7 @@ class UnpaddedAttention(nn.Module):
     def __init__(self, attention: SelfAttention) -> None:
         super().__init__()
         self.heads, self.head_width = attention.heads, attention.head_width
-        fused = [attention.query, attention.key_value] if attention.first_only else [attention.query_key_value]
-        weights = torch.cat([linear.weight for linear in fused]).chunk(3)
-        biases = torch.cat([linear.bias for linear in fused]).chunk(3)
-        self.query, self.key, self.value = (_linear(w, b) for w, b in zip(weights, biases, strict=True))
+        self.query, self.key, self.value = attention.apart()
         self.output = attention.output
 
     def forward(self, readers: Tensor, x: Tensor) -> Tensor:
@@ -100,9 +97,9 @@ class UnpaddedCnn(nn.Module):
         super().__init__()
         self.words: nn.Module = cnn.words
         self.widths = cnn.config.widths
-        convolutions: list[nn.Conv1d] = list(cnn.convolutions)  # type: ignore[arg-type]
         self.windows = nn.ModuleList(
-            _linear(each.weight.transpose(1, 2).flatten(1), each.bias) for each in convolutions
+            linear_of(each.weight.transpose(1, 2).flatten(1), each.bias)  # type: ignore[arg-type, operator]
+            for each in cnn.convolutions
         )
         self.head, self.classifier = cnn.head, cnn.classifier
 
@@ -130,10 +127,3 @@ def unpadded(network: Bert | Cnn, longest: int) -> UnpaddedBert | UnpaddedCnn:
     network = copy.deepcopy(network)
     form = UnpaddedBert(network, longest) if isinstance(network, Bert) else UnpaddedCnn(network)
     return form.eval().requires_grad_(False)
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    assert bias is not None
-    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    linear.weight, linear.bias = nn.Parameter(weight.contiguous()), nn.Parameter(bias.contiguous())
-    return linear
