@@ -120,7 +120,7 @@ def make_bert(folder: Path, *, classes: int = 2, seed: int = 0, **changes: objec
 def cnn_checkpoint(labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CNN trained by ``finetune`` until it knows good from bad: edgekit's one-file checkpoint."""
     path = tmp_path_factory.mktemp("cnn") / "model.pt"
-    finetune(labelled_csv, path, FinetuneSettings(arch="cnn", epochs=12, batch_size=8, held_out=0.2))
+    finetune(labelled_csv, path, FinetuneSettings(arch="cnn", epochs=12, batch_size=8, held_out=0.2, test=0.0))
     return path
 
 
@@ -128,7 +128,9 @@ def cnn_checkpoint(labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory)
 def bert_checkpoint(labelled_csv: Path, bert_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The random BERT fine-tuned until it knows good from bad: edgekit's one-file checkpoint."""
     path = tmp_path_factory.mktemp("bert") / "model.pt"
-    settings = FinetuneSettings(base=bert_base, epochs=8, batch_size=8, learning_rate=1e-3, max_length=64, held_out=0.2)
+    settings = FinetuneSettings(
+        base=bert_base, epochs=8, batch_size=8, learning_rate=1e-3, max_length=64, held_out=0.2, test=0.0
+    )
     finetune(labelled_csv, path, settings)
     return path
 

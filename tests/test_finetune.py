@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import train_test_split
+from transformers import AutoConfig, AutoModelForMaskedLM
 
-from conftest import make_bert
+from conftest import PIECES, make_bert
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
-from edgekit_converters.training.finetune import FinetuneSettings, finetune, train_wordpiece
+from edgekit_converters.training.finetune import FinetuneSettings, finetune
+from edgekit_converters.training.wordpiece import train_wordpiece
 from edgekit_runtime import jsonio
 from edgekit_runtime.errors import CheckpointError, DataError, FileError, OptionError, TokenizerError
 from edgekit_runtime.text import TextEncoder
@@ -76,7 +79,7 @@ def test_the_best_epoch_is_kept(labelled_csv, tmp_path):
 
 def test_a_bert_keeps_its_best_epoch_too(labelled_csv, bert_base, tmp_path):
     settings = FinetuneSettings(
-        base=bert_base, epochs=6, batch_size=8, learning_rate=1e-3, max_length=64, held_out=0.25
+        base=bert_base, epochs=6, batch_size=8, learning_rate=1e-3, max_length=64, held_out=0.25, test=0.0
     )
     heard = Heard()
     made = finetune(labelled_csv, tmp_path / "m.pt", settings, listener=heard)
@@ -94,10 +97,13 @@ def test_a_bert_keeps_its_best_epoch_too(labelled_csv, bert_base, tmp_path):
 
 def test_what_is_told_of_the_work(labelled_csv, tmp_path):
     made = finetune(labelled_csv, tmp_path / "m.pt", cnn(limit=40, epochs=2))
-    assert (made.train_examples, made.held_out_examples, made.labels) == (30, 10, ("negative", "positive"))
+    assert (made.train_examples, made.held_out_examples, made.test_examples) == (26, 10, 4)
+    assert (made.labels, made.curves, made.processes) == (("negative", "positive"), None, 1)
     assert set(jsonio.encode(made)) == {
-        *("checkpoint", "labels", "train_examples", "held_out_examples", "accuracy_by_epoch", "best_epoch", "accuracy"),
+        *("checkpoint", "labels", "train_examples", "held_out_examples", "test_examples", "processes", "curves"),
+        *("accuracy_by_epoch", "best_epoch", "accuracy", "curve", "test"),
     }
+    assert [epoch.accuracy for epoch in made.curve] == list(made.accuracy_by_epoch)
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
 
 
@@ -143,6 +149,107 @@ def test_three_classes(tmp_path):
     assert read(tmp_path / "m.pt").config.classes == 3
 
 
+# Where it starts
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "electra"])
+def test_an_encoder_of_each_family_gets_a_head(labelled_csv, tmp_path, family):
+    """A folder as a pretrained model comes: no classifier, or that of another task."""
+    sizes = {"vocab_size": len(PIECES), "max_position_embeddings": 64}
+    if family == "distilbert":
+        sizes |= {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}
+    else:
+        sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    if family == "electra":
+        sizes |= {"embedding_size": 16}
+    body = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, **sizes))
+    body.save_pretrained(tmp_path / "base")
+    (tmp_path / "base" / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    settings = FinetuneSettings(
+        base=tmp_path / "base", epochs=1, max_length=32, held_out=0.25, learning_rate=1e-3, freeze=1
+    )
+    finetune(labelled_csv, tmp_path / "m.pt", settings)
+    model = read(tmp_path / "m.pt")
+    assert (model.config.family, model.config.hidden, model.config.layers) == (family, 32, 2)
+    assert (model.config.embedding, model.labels) == (16 if family == "electra" else None, ("negative", "positive"))
+    words = f"{family}.embeddings.word_embeddings.weight"
+    assert torch.equal(model.weights[words], body.base_model.state_dict()[words.partition(".")[2]])
+
+
+def test_a_checkpoint_is_trained_further(cnn_checkpoint, bert_checkpoint, labelled_csv, tmp_path):
+    for path, architecture in ((cnn_checkpoint, "cnn"), (bert_checkpoint, "bert")):
+        settings = FinetuneSettings(base=path, epochs=1, max_length=64, held_out=0.25, learning_rate=1e-6)
+        made = finetune(labelled_csv, tmp_path / "m.pt", settings)
+        assert made.accuracy >= 0.9, "it knew before"
+        after, before = read(tmp_path / "m.pt"), read(path)
+        assert after.architecture == architecture
+        assert (after.tokenizer, after.labels) == (before.tokenizer, before.labels)
+        assert [step.stage for step in after.history] == ["finetune", "finetune", "read"]
+        assert after.history[1].settings["base"] == path.name
+        for name, tensor in after.weights.items():
+            assert torch.allclose(tensor, before.weights[name], atol=1e-3)
+
+
+def test_a_classifier_keeps_its_labels_or_gets_a_head_for_others(cnn_checkpoint, tmp_path):
+    rows = [(f"{word} {index}", word) for word in ("plus", "minus", "so-so") for index in range(8)]
+    data, settings = write(tmp_path, rows), cnn(base=cnn_checkpoint)
+    with pytest.raises(DataError, match="the label 'plus' is none of negative, positive"):
+        finetune(data, tmp_path / "m.pt", settings)
+    heard = Heard()
+    finetune(data, tmp_path / "m.pt", settings, labels=("minus", "so-so", "plus"), listener=heard)
+    assert any("tells 2 classes apart; for 3 its last layer begins anew" in message for message in heard.said)
+    model = read(tmp_path / "m.pt")
+    assert (model.labels, model.config.classes) == (("minus", "so-so", "plus"), 3)
+    assert torch.allclose(model.weights["words.weight"], read(cnn_checkpoint).weights["words.weight"], atol=0.1)
+
+
+def test_a_base_says_what_it_is(cnn_checkpoint, bert_base, labelled_csv, tmp_path):
+    with pytest.raises(OptionError, match="is a cnn: drop --arch bert"):
+        finetune(labelled_csv, tmp_path / "m.pt", FinetuneSettings(arch="bert", base=cnn_checkpoint))
+    with pytest.raises(OptionError, match="is a bert: drop --arch cnn"):
+        finetune(labelled_csv, tmp_path / "m.pt", cnn(base=bert_base))
+    with pytest.raises(OptionError, match="--unfreeze is for BERTs"):
+        finetune(labelled_csv, tmp_path / "m.pt", FinetuneSettings(base=cnn_checkpoint, unfreeze="gradual"))
+
+
+# What comes out
+
+
+def test_the_test_part_is_measured_on_the_finished_model(labelled_csv, tmp_path):
+    made = finetune(labelled_csv, tmp_path / "m.pt", cnn(epochs=6, test=0.25))
+    labels = read_labelled(labelled_csv, ("negative", "positive")).labels
+    rest, _ = train_test_split(range(80), test_size=0.25, stratify=labels, random_state=42)
+    _, part = train_test_split(rest, test_size=20, stratify=[labels[i] for i in rest], random_state=42)
+    assert (made.test.examples, made.test_examples) == (20, 20)
+    assert made.test.accuracy == pytest.approx(accuracy(tmp_path / "m.pt", labelled_csv, part))
+    assert sum(map(sum, made.test.confusion)) == 20
+    assert finetune(labelled_csv, tmp_path / "m.pt", cnn(test=0.0)).test is None
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_learning_curves_are_a_picture(labelled_csv, tmp_path, suffix):
+    picture = tmp_path / f"curves.{suffix}"
+    made = finetune(labelled_csv, tmp_path / "m.pt", cnn(epochs=3), curves=picture)
+    assert made.curves == str(picture)
+    data = picture.read_bytes()
+    assert data.startswith({"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[suffix])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [picture.name, "m.pt"]
+    if suffix == "svg":
+        text = data.decode()
+        best = f"{made.accuracy:.2%} in epoch {made.best_epoch}"
+        assert all(words in text for words in ("loss", "held-out accuracy", "learning rate", best))
+        assert "matplotlib.pyplot" not in sys.modules, "it keeps figures for good"
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(labelled_csv, tmp_path):
+    heard = Heard()
+    with pytest.raises(OptionError, match=r"--curves takes a file that ends in \.svg, \.png, \.pdf, not curves\.bmp"):
+        finetune(labelled_csv, tmp_path / "m.pt", cnn(), curves=tmp_path / "curves.bmp", listener=heard)
+    with pytest.raises(FileError, match="there is no folder"):
+        finetune(labelled_csv, tmp_path / "m.pt", cnn(), curves=tmp_path / "no" / "curves.svg", listener=heard)
+    assert heard.stages == []
+
+
 # What is refused
 
 
@@ -151,7 +258,9 @@ def test_three_classes(tmp_path):
     [
         ({"arch": "lstm"}, "no architecture 'lstm'; --arch takes bert, cnn"),
         ({"arch": "bert"}, "needs a pretrained one: give its Hugging Face folder by --base"),
-        ({"arch": "cnn", "base": "folder"}, "--base is for BERTs"),
+        ({"arch": "cnn", "freeze": 1}, "--freeze and --unfreeze are for BERTs"),
+        ({"base": "folder", "unfreeze": "at once"}, "--unfreeze takes gradual"),
+        ({"arch": "cnn", "test": 0.9}, "test share lies between 0 and what is not held out, 90%"),
         ({"arch": "cnn", "epochs": 0}, "--epochs must be 1 or more, not 0"),
         ({"arch": "cnn", "batch_size": 0}, "--batch-size must be 1 or more, not 0"),
         ({"arch": "cnn", "limit": -5}, "--limit must be 1 or more, not -5"),

@@ -9,6 +9,7 @@
     ├── TokenizerError            a tokenizer that is missing, broken or does not fit the model
     ├── CheckpointError           a checkpoint that cannot be read or is of no supported architecture
     │   └── UntrustedCheckpointError  reading it would run code that it carries
+    ├── TrainingError             training that went astray, or lost one of its processes
     ├── LoweringError             a target that could not lower or quantize the network
     ├── GateError                 the lowered model answers too differently; nothing was written
     ├── BundleError               a file that is no bundle, or a malformed one
@@ -54,6 +55,10 @@ class CheckpointError(EdgekitError):
 
 class UntrustedCheckpointError(CheckpointError):
     """A checkpoint whose reading would run code that it carries."""
+
+
+class TrainingError(EdgekitError):
+    """Training went astray, or lost one of its processes."""
 
 
 class LoweringError(EdgekitError):
