@@ -1,0 +1,1 @@
+"""A small model learns to answer as a big one does (docs/students.md)."""
