@@ -31,6 +31,7 @@ from bundles import (
 from conftest import missing
 from edgekit_runtime.bundle import ALIGNMENT, MANIFEST, SIGNATURE, open_bundle, replacing, write_bundle_file
 from edgekit_runtime.errors import BundleError, BundleIntegrityError, BundleVersionError, EdgekitError, FileError
+from edgekit_runtime.manifest import SCHEMA_VERSION
 
 NAMES = ("tokenizer.json", "golden.json", "model.tflite")
 
@@ -299,10 +300,12 @@ def test_an_entry_beyond_what_a_file_can_hold(made: Path) -> None:
     refused(made, BundleError, r"golden\.json is not where the directory")
 
 
-@pytest.mark.parametrize("version", [2, 3, 10**6])
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, SCHEMA_VERSION + 2, 10**6])
 def test_newer_schema(made: Path, tmp_path: Path, version: int) -> None:
     path = with_manifest(made, tmp_path / "x.edgekit", schema_version=version, models="of another shape")
-    refused(path, BundleVersionError, f"schema version {version}, and this edgekit reads up to 1: upgrade")
+    refused(
+        path, BundleVersionError, f"schema version {version}, and this edgekit reads up to {SCHEMA_VERSION}: upgrade"
+    )
 
 
 @pytest.mark.parametrize("version", [0, -1])

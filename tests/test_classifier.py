@@ -23,7 +23,6 @@ from bundles import PROGRAM, entries, make_contents, make_manifest, with_content
 from conftest import missing
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import MANIFEST, open_bundle, write_bundle_file
-from edgekit_runtime.classifier import default_threads
 from edgekit_runtime.engines import ENGINES, Engine, engine_class
 from edgekit_runtime.errors import (
     BundleError,
@@ -35,6 +34,7 @@ from edgekit_runtime.errors import (
 )
 from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.golden import Golden
+from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import Manifest, Program
 
 FIXED = dataclasses.replace(PROGRAM, engine="fixed", file="model.fixed")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundles import TEXT, make_manifest
+from edgekit_runtime.combination import SCHEMA_VERSIONS, Combination
 from edgekit_runtime.errors import BundleError, BundleVersionError
 from edgekit_runtime.manifest import (
     FileEntry,
@@ -87,10 +88,16 @@ def manifests(draw: st.DrawFn) -> Manifest:
     roles = draw(st.permutations(["main", *draw(st.lists(st.just("small"), max_size=1))]))
     models = tuple(ModelEntry(role, draw(texts()), "golden.json", draw(several)) for role in roles)
     sizes = st.builds(FileEntry, words, st.integers(0))
+    cascade, average = (
+        Combination(kind, ("small", "main"), 0.5 if kind == "cascade" else None) for kind in SCHEMA_VERSIONS
+    )
+    combine = draw(st.sampled_from([None, cascade, average])) if len(roles) > 1 else None
     return Manifest(
         name=draw(words),
         labels=labels,
         models=models,
+        combine=combine,
+        schema_version=combine.schema_version if combine else draw(st.sampled_from([1, 2])),
         files={name: draw(sizes) for name in ("tokenizer.json", "golden.json", "model.tflite", "model.pte")},
         history=tuple(draw(st.lists(histories, max_size=2))),
         verify=tuple(draw(st.lists(verifications, max_size=2))),
@@ -105,8 +112,8 @@ def test_there_and_back(manifest: Manifest) -> None:
 
 def test_the_json_is_that_of_the_contract() -> None:
     raw = plain()
-    assert list(raw) == ["name", "labels", "models", "files", "history", "verify", "schema_version"]
-    assert raw["schema_version"] == 1
+    assert list(raw) == ["name", "labels", "models", "combine", "files", "history", "verify", "schema_version"]
+    assert (raw["combine"], raw["schema_version"]) == (None, 1)
     assert raw["models"][0] == {
         "role": "main",
         "text": {
@@ -159,7 +166,7 @@ def refused(raw: dict[str, Any], match: str) -> None:
     assert caught.type is BundleError
 
 
-OPTIONAL = ("files", "history", "verify", "schema_version")
+OPTIONAL = ("combine", "files", "history", "verify", "schema_version")
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name not in OPTIONAL])
@@ -267,8 +274,8 @@ def test_every_file_that_a_model_names_has_a_checksum(name: str) -> None:
 
 
 def test_a_newer_schema_is_told_before_anything_else() -> None:
-    with pytest.raises(BundleVersionError, match="schema version 2"):
-        Manifest.from_bytes(b'{"schema_version": 2}')
+    with pytest.raises(BundleVersionError, match="schema version 3"):
+        Manifest.from_bytes(b'{"schema_version": 3}')
 
 
 def test_the_hand_made_one_is_valid() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import typing
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import edgekit_converters
 import edgekit_converters.targets
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
+from edgekit_converters.packing import Part, write_part, write_parts
 from edgekit_converters.pipeline import convert
 from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
@@ -192,14 +194,18 @@ def test_a_program_that_answers_nan_is_not_packed(model, labelled_csv):
 
 
 def test_only_what_was_verified_can_be_packed():
-    """``write_bundle`` takes a Verified, only ``verify`` makes one, and nobody else writes bundles."""
+    """Bundles are written of Parts; a Verified makes one, and only ``verify`` makes that, or a bundle that was verified."""
     assert typing.get_type_hints(write_bundle)["verified"] is Verified
-    makers, writers = [], []
+    assert typing.get_type_hints(write_part)["part"] is Part
+    assert typing.get_type_hints(write_parts)["parts"] == Mapping[str, Part]
+    makers = {"Verified": [], "Part": [], "write_bundle_file": []}
     for path in (path for root in edgekit_converters.__path__ for path in Path(root).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
                 called = {function.id for function in calls if isinstance(function, ast.Name)}
-                makers += [node.name] * ("Verified" in called)
-                writers += [node.name] * ("write_bundle_file" in called)
-    assert (makers, writers) == (["verify"], ["write_bundle"])
+                for name in called & makers.keys():
+                    makers[name].append(node.name)
+    assert makers["Verified"] == ["verify"]
+    assert sorted(makers["Part"]) == ["part", "read_part"]
+    assert makers["write_bundle_file"] == ["write_part", "write_parts"]

@@ -18,22 +18,20 @@ from edgekit_converters.loaded import loaded
 from edgekit_converters.metrics import measure
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import Original, run_batches
+from edgekit_converters.packing import Part, write_part
 from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import golden_texts, sample_texts
 from edgekit_converters.targets import Lowered
-from edgekit_runtime import jsonio
-from edgekit_runtime.bundle import write_bundle_file
-from edgekit_runtime.classifier import Classifier, default_threads
+from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden, GoldenText
-from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, TextSpec, Verification
+from edgekit_runtime.loading import default_threads
+from edgekit_runtime.manifest import HistoryStep, Manifest, TextSpec, Verification
 from edgekit_runtime.text import TextEncoder, load_tokenizer
 
 MIN_AGREEMENT = 0.97
 """Without labels the program must give the float network's label on this share of the sample."""
-
-GOLDEN = "golden.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,20 @@ class Verified:
     programs: tuple[Lowered, ...]
     reports: tuple[Verification, ...]
     golden: Golden
+
+    def part(self, history: Sequence[HistoryStep]) -> Part:
+        """What is packed: the model as verified, and the stages that made it."""
+        return Part(
+            name=self.model.name,
+            labels=self.model.labels,
+            text=self.text,
+            tokenizer=self.model.tokenizer.json,
+            golden=self.golden,
+            programs=tuple(lowered.program for lowered in self.programs),
+            contents={lowered.program.file: lowered.data for lowered in self.programs},
+            reports=self.reports,
+            history=tuple(history),
+        )
 
 
 @dataclass(frozen=True)
@@ -127,19 +139,7 @@ def write_bundle(path: str | Path, verified: Verified, history: Sequence[History
     Raises:
         FileError: The place cannot be written; nothing is left behind.
     """
-    manifest = Manifest(
-        name=Path(path).stem,
-        labels=verified.model.labels,
-        models=(ModelEntry("main", verified.text, GOLDEN, tuple(lowered.program for lowered in verified.programs)),),
-        history=tuple(history),
-        verify=verified.reports,
-    )
-    contents = {
-        verified.text.tokenizer: verified.model.tokenizer.json,
-        GOLDEN: jsonio.to_bytes(verified.golden),
-        **{lowered.program.file: lowered.data for lowered in verified.programs},
-    }
-    return write_bundle_file(path, manifest, contents)
+    return write_part(path, verified.part(history))
 
 
 def _reference(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from edgekit_runtime.errors import BundleError, BundleIntegrityError, FileError
+from edgekit_runtime.errors import BundleError, BundleIntegrityError, FileError, OptionError
 from edgekit_runtime.filepart import FilePart, reading
 from edgekit_runtime.manifest import FileEntry, Manifest
 
@@ -141,11 +141,16 @@ def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents
     return path
 
 
-def writable_file(path: Path) -> Path:
+def writable_file(path: Path, *inputs: str | os.PathLike[str] | None) -> Path:
     """The path, if a file can be written there; asked before long work rather than after it.
+
+    Args:
+        path: Where the file goes.
+        inputs: What is read, and so must not be replaced.
 
     Raises:
         FileError: It is a folder, its folder is missing, or that folder cannot be written to.
+        OptionError: It is one of the inputs.
     """
     if path.is_dir():
         raise FileError(f"{path} is a folder; give the name of a file in it")
@@ -153,6 +158,9 @@ def writable_file(path: Path) -> Path:
         raise FileError(f"there is no folder {path.parent}; make it, or choose another --out")
     if not os.access(path.parent, os.W_OK):
         raise FileError(f"cannot write to {path.parent}; choose another --out")
+    for given in inputs:
+        if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
+            raise OptionError(f"{path} is read and would be replaced by what is made: give another --out")
     return path
 
 

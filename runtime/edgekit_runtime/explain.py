@@ -10,13 +10,11 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from edgekit_runtime.classifier import Classifier, Prediction
-    from edgekit_runtime.text import TextEncoder
+from edgekit_runtime.prediction import Prediction
+from edgekit_runtime.text import TextEncoder
 
 MAX_WORDS = 512
 """A text of more words is explained by groups of neighbours, at most this many."""
@@ -61,19 +59,28 @@ class Explanation:
 
     Attributes:
         prediction: The answer to the whole text.
-        words: The words that the model saw, in their order; those behind the cut at ``max_length`` are left out.
+        words: The words that the model saw, or any of several, in their order; those behind the cut at ``max_length`` are
+            left out.
     """
 
     prediction: Prediction
     words: tuple[WordWeight, ...]
 
 
-def explain(classifier: Classifier, text: str) -> Explanation:
-    """Classifies a text whole and once with a space in each word's place; see :meth:`Classifier.explain`."""
-    whole = classifier.predict([text])[0]
-    seen = _seen(classifier.encoder, text)
+def explain(
+    predict: Callable[[Sequence[str]], list[Prediction]], encoders: Sequence[TextEncoder], text: str
+) -> Explanation:
+    """Classifies a text whole and once with a space in each word's place; see :meth:`Classifier.explain`.
+
+    Args:
+        predict: Classifies several texts.
+        encoders: Those of the models that answer; the one that sees most of the text says where it is cut.
+        text: The text.
+    """
+    whole = predict([text])[0]
+    seen = max((_seen(encoder, text) for encoder in encoders), key=len)
     spans = _grouped(list(words(seen)))
-    answers = classifier.predict([f"{seen[:start]} {seen[end:]}" for start, end in spans])
+    answers = predict([f"{seen[:start]} {seen[end:]}" for start, end in spans])
     weights = [whole.score - answer.scores[whole.label] for answer in answers]
     return Explanation(
         whole,

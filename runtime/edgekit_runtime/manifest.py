@@ -8,10 +8,12 @@ from typing import Any
 
 from edgekit_runtime import jsonio
 from edgekit_runtime.cleaning import STOP_WORDS
+from edgekit_runtime.combination import MAIN, Combination
 from edgekit_runtime.errors import BundleError, BundleVersionError
 
-SCHEMA_VERSION = 1
-"""Raised when a reader of the former version would answer wrongly."""
+SCHEMA_VERSION = 2
+"""The newest schema that is read; raised when a reader of the former version would answer wrongly. A bundle gets the oldest
+one that will do: 2 is for models whose answers are averaged, 1 for all others."""
 
 _INT32_MAX = 2**31 - 1
 
@@ -87,7 +89,7 @@ class TextSpec:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model of the bundle: its text, its golden texts and its lowered forms."""
+    """One model of the bundle: its role, which no other has, its text, its golden texts and its lowered forms."""
 
     role: str
     text: TextSpec
@@ -143,20 +145,29 @@ class Verification:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole of ``manifest.json``."""
+    """The whole of ``manifest.json``. Without ``combine`` the model of role ``main`` answers, whatever others there are."""
 
     name: str
     labels: tuple[str, ...]
     models: tuple[ModelEntry, ...]
+    combine: Combination | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
     history: tuple[HistoryStep, ...] = ()
     verify: tuple[Verification, ...] = ()
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
 
     @property
     def main(self) -> ModelEntry:
-        """The model that answers."""
-        return next(model for model in self.models if model.role == "main")
+        """The model that answers; of several that answer as one, the one whose role is ``main``."""
+        return next(model for model in self.models if model.role == MAIN)
+
+    @property
+    def answering(self) -> tuple[ModelEntry, ...]:
+        """The models that answer, in the order in which they are asked."""
+        if self.combine is None:
+            return (self.main,)
+        by_role = {model.role: model for model in self.models}
+        return tuple(by_role[role] for role in self.combine.order)
 
     def to_bytes(self) -> bytes:
         """The manifest as UTF-8 JSON."""
@@ -196,8 +207,18 @@ def _check(manifest: Manifest) -> None:
     """Refuses a manifest whose parts do not fit together."""
     if len(manifest.labels) < 2 or len(set(manifest.labels)) != len(manifest.labels):
         raise BundleError(f"manifest.json needs two or more different labels, not {list(manifest.labels)}")
-    if [model.role for model in manifest.models].count("main") != 1:
+    roles = [model.role for model in manifest.models]
+    if roles.count(MAIN) != 1:
         raise BundleError("manifest.json needs exactly one model of role 'main'")
+    if len(set(roles)) != len(roles):
+        raise BundleError(f"manifest.json has two models of one role ({', '.join(roles)}); each needs its own")
+    if manifest.combine is not None:
+        manifest.combine.check(roles)
+        if manifest.schema_version < manifest.combine.schema_version:
+            raise BundleError(
+                f"manifest.json has an {manifest.combine.kind}, which needs schema version "
+                f"{manifest.combine.schema_version}, not {manifest.schema_version}"
+            )
     for model in manifest.models:
         buckets = model.text.buckets
         if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,24 @@ from edgekit_converters.data import DataOptions, stream_labelled
 from edgekit_converters.metrics import Metrics, summarise
 from edgekit_converters.progress import LogListener
 from edgekit_runtime.classifier import Classifier
+from edgekit_runtime.combination import CASCADE
 
 
 @dataclass(frozen=True)
 class Evaluation(Metrics):
-    """What ``edgekit eval --json`` prints: the metrics, and what they were measured on.
+    """What ``edgekit eval --json`` prints, without what is null: the metrics, and what they were measured on.
 
     Attributes:
-        engine: The engine that answered.
+        engine: The engine that answered; of several models with different ones, each.
         skipped: Rows that could not be used and were left out because --skip-bad was given.
         left_out: Rows that the label map leaves out.
+        answered_by: Of a cascade, the role of each model to the share of texts that it answered; else null.
     """
 
     engine: str
     skipped: int = 0
     left_out: int = 0
+    answered_by: dict[str, float] | None = None
 
 
 def evaluate(
@@ -52,13 +56,21 @@ def evaluate(
     stream = stream_labelled(data, classifier.labels, options, say=say or LogListener().say)
     ids = {label: index for index, label in enumerate(classifier.labels)}
     confusion = np.zeros((len(ids), len(ids)), dtype=np.int64)
+    answered: Counter[str] = Counter()
     for example in stream:
-        confusion[example.label, ids[classifier(example.text).label]] += 1
+        answer = classifier(example.text)
+        confusion[example.label, ids[answer.label]] += 1
+        answered[answer.model] += 1
         if progress is not None and (done := stream.progress()) is not None:
             progress(*done)
+    combine = classifier.manifest.combine
+    shares = None
+    if combine is not None and combine.kind == CASCADE:
+        shares = {role: answered[role] / answered.total() for role in combine.order}
     return Evaluation(
         **vars(summarise(confusion)),
-        engine=classifier.engine.name,
+        engine=", ".join(dict.fromkeys(member.engine.name for member in classifier.members)),
         skipped=stream.skipped,
         left_out=stream.left_out,
+        answered_by=shares,
     )

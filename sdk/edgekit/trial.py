@@ -17,9 +17,9 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from edgekit_runtime.bundle import open_bundle
-from edgekit_runtime.classifier import load
 from edgekit_runtime.engines import ENGINES, engine_class
 from edgekit_runtime.errors import EdgekitError, EngineUnavailableError, MissingExtraError, require
+from edgekit_runtime.loading import load
 
 PROBE = "probe.edgekit"
 """The tiny bundle inside edgekit_runtime; scripts/make_probe.py makes it."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
+
+from edgekit_runtime.combination import MAIN
+from edgekit_runtime.prediction import Prediction
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a text: the mean and percentiles over ``count`` timed calls."""
+    """Milliseconds a text: the mean and percentiles over ``count`` timed calls.
+
+    Attributes:
+        by_model: Of a bundle of several models, the role of each that answered to the same of the calls that it answered; of
+            a cascade's last model that is with the time of those before it. Else empty.
+    """
 
     count: int
     mean_ms: float
@@ -19,6 +28,7 @@ class Latency:
     p90_ms: float
     p95_ms: float
     p99_ms: float
+    by_model: dict[str, Latency] = field(default_factory=dict)
 
 
 def measure_latency(
@@ -32,14 +42,25 @@ def measure_latency(
         calls: Timed calls.
         warmup: Calls before them that are not timed.
     """
-    nanoseconds = []
+    nanoseconds: list[int] = []
+    answered: list[str] = []
     for index in range(-warmup, calls):
         text = texts[index % len(texts)]
         begin = time.perf_counter_ns()
-        classify(text)
+        answer = classify(text)
         elapsed = time.perf_counter_ns() - begin
         if index >= 0:
             nanoseconds.append(elapsed)
-    milliseconds = np.asarray(nanoseconds) / 1e6
+            answered.append(answer.model if isinstance(answer, Prediction) else MAIN)
+    milliseconds, models = np.asarray(nanoseconds) / 1e6, np.asarray(answered)
+    whole = _summary(milliseconds)
+    if set(answered) <= {MAIN}:
+        return whole
+    return replace(
+        whole, by_model={model: _summary(milliseconds[models == model]) for model in dict.fromkeys(answered)}
+    )
+
+
+def _summary(milliseconds: NDArray[np.float64]) -> Latency:
     p50, p90, p95, p99 = np.percentile(milliseconds, [50, 90, 95, 99]).tolist()
-    return Latency(calls, float(milliseconds.mean()), p50, p90, p95, p99)
+    return Latency(len(milliseconds), float(milliseconds.mean()), p50, p90, p95, p99)

@@ -32,12 +32,16 @@ def command(
         result = evaluate(classify, data, data_options, progress=terminal.progress, say=terminal.say)
         labels = classify.labels
     if json:
-        print_json(result)
+        print_json({key: value for key, value in vars(result).items() if key != "answered_by" or value is not None})
         return
     print_result(
         f"accuracy {percent(result.accuracy)}  precision {percent(result.precision)}  recall {percent(result.recall)}  "
         f"f1 {percent(result.f1)}  ({result.examples} texts, {result.engine}, macro averages)"
     )
+    if result.answered_by:
+        print_result(
+            "answered by  " + "  ".join(f"{role} {percent(part)}" for role, part in result.answered_by.items())
+        )
     with Terminal() as terminal:
         rows = [
             [f"is {label}", *(str(count) for count in row)] for label, row in zip(labels, result.confusion, strict=True)

@@ -11,6 +11,7 @@ import typer
 from edgekit.cli.options import BundlePath, Json
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit_runtime import open_bundle
+from edgekit_runtime.combination import AVERAGE, Combination
 from edgekit_runtime.errors import OptionError, require
 
 
@@ -40,6 +41,8 @@ def command(
         print_json(manifest)
         return
     print_result(f"{manifest.name}  labels: {', '.join(manifest.labels)}")
+    if manifest.combine is not None:
+        print_result(_combination(manifest.combine))
     for model in manifest.models:
         text = model.text
         print_result(
@@ -50,8 +53,9 @@ def command(
             size = megabytes(manifest.files[program.file].bytes)
             print_result(f"  {program.engine}  {program.scheme}  {program.file}  {size}  needs {program.min_engine}")
     for report in manifest.verify:
+        role = f"{report.role} " if len(manifest.models) > 1 else ""
         print_result(
-            f"verified  {report.engine} on {report.examples} texts: agreement {percent(report.agreement)}, "
+            f"verified  {role}{report.engine} on {report.examples} texts: agreement {percent(report.agreement)}, "
             f"accuracy {percent(report.accuracy)} (float {percent(report.accuracy_float)}, "
             f"original {percent(report.accuracy_original)}), {percent(report.truncated)} cut"
         )
@@ -61,6 +65,14 @@ def command(
         print_result(f"history  {step.stage}: {settings}{f'  [{tools}]' if tools else ''}")
     for name, entry in manifest.files.items():
         print_result(f"file  {name}  {entry.bytes} bytes  sha256 {entry.sha256}")
+
+
+def _combination(combine: Combination) -> str:
+    if combine.kind == AVERAGE:
+        return f"average of the probabilities of {', '.join(combine.order)}"
+    return (
+        f"cascade  {', then '.join(combine.order)}: whoever is sure by {combine.threshold:.4f} answers, else the last"
+    )
 
 
 def _print_recipe(bundle: Path) -> None:

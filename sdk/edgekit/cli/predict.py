@@ -30,7 +30,7 @@ def command(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Classify texts.
+    """Classify texts. Where the bundle has several models, the answer also says which of them gave it.
 
     \b
     Example:
@@ -39,14 +39,19 @@ def command(
       $ edgekit predict model.edgekit --json -
     """
     with open_classifier(bundle, engine=engine, threads=threads) as classify:
+        alone = len(classify.members) == 1
         for text in _lines() if texts == ["-"] else map(well_formed, texts):
             explanation = classify.explain(text) if explain else None
             prediction = explanation.prediction if explanation else classify(text)
             if json:
+                answer = asdict(prediction)
+                if alone:  # then there is nothing to say of who answered
+                    del answer["model"]
                 words = {"words": explanation.words} if explanation else {}
-                print_json({"text": text, **asdict(prediction), **words}, one_line=True)
+                print_json({"text": text, **answer, **words}, one_line=True)
                 continue
-            print_result(f"{prediction.label}\t{prediction.score:.4f}\t{text}")
+            who = "" if alone else f"{prediction.model}\t"
+            print_result(f"{prediction.label}\t{prediction.score:.4f}\t{who}{text}")
             if explanation and explanation.words:
                 print_styled(_weights(explanation.words))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from edgekit.cli.options import BundlePath, Json
-from edgekit.cli.terminal import open_classifier, print_json, print_result
+from edgekit.cli.terminal import native_output_hidden, print_json, print_result
 from edgekit_runtime import open_bundle
-from edgekit_runtime.engines import engine_class
-from edgekit_runtime.errors import EngineUnavailableError
+from edgekit_runtime.selftest import run_golden_texts
 
 
 def command(bundle: BundlePath, json: Json = False) -> None:
-    """Check every file's checksum, then run the golden texts through every engine that is installed.
+    """Check every file's checksum, then run the golden texts of every model through every engine that is installed.
 
     \b
     Example:
@@ -18,26 +17,15 @@ def command(bundle: BundlePath, json: Json = False) -> None:
     """
     opened = open_bundle(bundle)
     opened.check()
-    results: list[dict[str, object]] = []
-    for program in opened.manifest.main.programs:
-        reason = _unavailable(program.engine)
-        if reason is None:
-            open_classifier(bundle, engine=program.engine).close()
-        results.append({"engine": program.engine, "file": program.file, "golden": reason is None, "reason": reason})
-    if not any(result["golden"] for result in results):
-        raise EngineUnavailableError("; ".join(str(result["reason"]) for result in results))
+    with native_output_hidden():
+        results = run_golden_texts(opened)
+    alone = len(opened.manifest.models) == 1
     if json:
-        print_json({"bundle": str(bundle), "files": len(opened.manifest.files), "programs": results})
+        programs = [{key: value for key, value in vars(each).items() if key != "role" or not alone} for each in results]
+        print_json({"bundle": str(bundle), "files": len(opened.manifest.files), "programs": programs})
         return
     print_result(f"{len(opened.manifest.files)} files match their checksums")
     for result in results:
-        state = "answers its golden texts rightly" if result["golden"] else f"not run: {result['reason']}"
-        print_result(f"{result['engine']}  {result['file']}  {state}")
-
-
-def _unavailable(engine: str) -> str | None:
-    """Why an engine cannot run here, also one that this edgekit does not know; None if it can."""
-    try:
-        return engine_class(engine).unavailable()
-    except EngineUnavailableError as error:
-        return str(error)
+        role = "" if alone else f"{result.role}  "
+        state = "answers its golden texts rightly" if result.golden else f"not run: {result.reason}"
+        print_result(f"{role}{result.engine}  {result.file}  {state}")

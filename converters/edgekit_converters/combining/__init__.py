@@ -1,0 +1,1 @@
+"""Several models answer as one (docs/combining.md)."""

@@ -1,0 +1,157 @@
+"""Loading: a bundle becomes a classifier."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import warnings
+from collections.abc import Sequence
+
+from edgekit_runtime.bundle import Bundle, open_bundle
+from edgekit_runtime.classifier import Classifier
+from edgekit_runtime.combined import KINDS, same_ids
+from edgekit_runtime.engines import ENGINES, engine_class
+from edgekit_runtime.errors import EngineError, EngineUnavailableError, OptionError
+from edgekit_runtime.golden import Golden, check_golden
+from edgekit_runtime.manifest import ModelEntry, Program, TextSpec
+from edgekit_runtime.text import TextEncoder
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    engine: str | None = None,
+    threads: int | None = None,
+    verify: bool = True,
+    fallback: bool = False,
+) -> Classifier:
+    """Opens a bundle for classifying.
+
+    Args:
+        path: The ``.edgekit`` file. What is read of it is always compared with its checksums.
+        engine: Name of the engine; None takes the first that is installed and that the bundle has a program for.
+        threads: Upper bound on the threads of one call; None takes the processors at hand, at most 4.
+        verify: Whether the engine must answer the bundle's golden texts rightly first.
+        fallback: Whether an engine that fails is passed over, with a warning, for the next.
+
+    Of several models that answer as one, all this goes for each.
+
+    Raises:
+        FileError, BundleError: The file is missing, damaged, no bundle, or of a newer schema.
+        EngineUnavailableError: No engine can run it here, or not the one asked for.
+        GoldenMismatchError: The engine answers wrongly.
+        OptionError: ``threads`` is below 1.
+    """
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"threads must be a whole number of 1 or more, not {threads!r}")
+    bundle = open_bundle(path)
+    members: list[Classifier] = []
+    with contextlib.ExitStack() as opened:
+        for entry in bundle.manifest.answering:
+            encoder = _encoder(bundle, entry.text, members)
+            members.append(_load_model(bundle, entry, encoder, engine, threads, verify=verify, fallback=fallback))
+            opened.callback(members[-1].close)
+        opened.pop_all()
+    combine = bundle.manifest.combine
+    return members[0] if combine is None else KINDS[combine.kind](bundle.manifest, members)
+
+
+def load_alone(bundle: Bundle, role: str, *, engine: str | None = None, threads: int | None = None) -> Classifier:
+    """One model of an open bundle by itself, its golden texts answered.
+
+    Raises:
+        As :func:`load`.
+    """
+    entry = next(entry for entry in bundle.manifest.models if entry.role == role)
+    return _load_model(bundle, entry, _encoder(bundle, entry.text, ()), engine, threads, verify=True, fallback=False)
+
+
+def default_threads() -> int:
+    """Threads that ``load`` uses unless told: the processors that this process may use, at most 4."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, available)
+
+
+def _candidates(bundle: Bundle, entry: ModelEntry, wanted: str | None) -> list[Program]:
+    """Programs whose engine works here, the preferred one first."""
+    offered = [program.engine for program in entry.programs]
+    if wanted is not None:
+        chosen = [program for program in entry.programs if program.engine == wanted]
+        reason = engine_class(wanted).unavailable()
+        if reason:
+            raise EngineUnavailableError(reason)
+        if not chosen:
+            raise EngineUnavailableError(
+                f"{_named(bundle, entry)} has no program for {wanted}, only for {', '.join(offered)}: "
+                f"convert it with --target {wanted}, or choose one of those"
+            )
+        return chosen
+    order = list(ENGINES)
+    ranked = sorted(entry.programs, key=lambda p: order.index(p.engine) if p.engine in order else len(order))
+    reasons, usable = [], []
+    for program in ranked:
+        try:
+            reason = engine_class(program.engine).unavailable()
+        except EngineUnavailableError as error:
+            reason = str(error)
+        if reason:
+            reasons.append(reason)
+        else:
+            usable.append(program)
+    if not usable:
+        raise EngineUnavailableError(f"nothing here runs {_named(bundle, entry)}: " + "; ".join(reasons))
+    return usable
+
+
+def _named(bundle: Bundle, entry: ModelEntry) -> str:
+    """The bundle, for messages; of several models also the one that is meant."""
+    return str(bundle.path) if len(bundle.manifest.models) == 1 else f"the model {entry.role!r} of {bundle.path}"
+
+
+def _encoder(bundle: Bundle, spec: TextSpec, members: Sequence[Classifier]) -> TextEncoder:
+    """What turns text into ids; where a model before has the same ids, with its tokenizer, which is in memory already."""
+    for member in members:
+        if same_ids(member.encoder.spec, spec):
+            encoder = copy.copy(member.encoder)
+            encoder.spec = spec
+            return encoder
+    return TextEncoder(bundle.read(spec.tokenizer), spec)
+
+
+def _load_model(
+    bundle: Bundle,
+    entry: ModelEntry,
+    encoder: TextEncoder,
+    engine: str | None,
+    threads: int | None,
+    *,
+    verify: bool,
+    fallback: bool,
+) -> Classifier:
+    """Loads the first program of a model that answers; its engine's failure is passed over only where asked for."""
+    threads = min(threads or default_threads(), os.cpu_count() or 1)
+    candidates = _candidates(bundle, entry, engine)
+    for position, program in enumerate(candidates):
+        try:
+            return _load_program(bundle, entry, program, encoder, threads, verify)
+        except EngineError as error:
+            if not fallback or position + 1 == len(candidates):
+                raise
+            warnings.warn(f"engine {program.engine} is passed over: {error}", RuntimeWarning, stacklevel=3)
+    raise AssertionError("unreachable: there is at least one candidate")
+
+
+def _load_program(
+    bundle: Bundle, entry: ModelEntry, program: Program, encoder: TextEncoder, threads: int, verify: bool
+) -> Classifier:
+    engine = engine_class(program.engine).load(program, bundle.part(program.file), threads)
+    classifier = Classifier(bundle.manifest, engine, encoder, entry.role)
+    if verify:
+        golden = Golden.from_bytes(bundle.read(entry.golden), entry.golden)
+        try:
+            check_golden(golden, program.file, encode=encoder.ids, logits=classifier.logits, engine=engine.distribution)
+        except BaseException:
+            classifier.close()
+            raise
+    return classifier
