@@ -17,6 +17,7 @@ from bundles import entries, with_contents, with_manifest, write_hand_made, writ
 from edgekit_runtime import __version__, jsonio, open_bundle
 from edgekit_runtime.bundle import MANIFEST
 from edgekit_runtime.golden import Golden
+from edgekit_runtime.manifest import SCHEMA_VERSION
 
 SCRIPT = Path(sys.executable).with_name("edgekit")
 
@@ -236,7 +237,7 @@ def path_outside(path: Path, out: Path) -> Path:
 
 
 def newer_schema(path: Path, out: Path) -> Path:
-    return with_manifest(path, out, schema_version=2)
+    return with_manifest(path, out, schema_version=SCHEMA_VERSION + 1)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def newer_schema(path: Path, out: Path) -> Path:
         (one_byte_changed, "model.tflite in"),
         (missing_file, "lacks tokenizer.json"),
         (path_outside, "'../x', which is no plain file name"),
-        (newer_schema, "schema version 2"),
+        (newer_schema, f"schema version {SCHEMA_VERSION + 1}"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "verify"])
@@ -343,7 +344,7 @@ def test_no_input_is_written_over(cnn_checkpoint, labelled_csv, tmp_path):
         before = out.read_bytes()
         done = edgekit("convert", model, "--eval", data, "--out", out)
         assert done.returncode == 1
-        assert f"{out} is read by this conversion" in done.stderr
+        assert f"{out} is read and would be replaced" in done.stderr
         assert out.read_bytes() == before
 
 

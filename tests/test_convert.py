@@ -70,7 +70,7 @@ def files(folder):
 
 def test_the_json_has_the_keys_of_the_design(cnn_conversion):
     made = jsonio.encode(cnn_conversion)
-    assert list(made) == ["bundle", "bytes", "programs", "verify", "seconds"]
+    assert list(made) == ["bundle", "bytes", "programs", "verify", "cascade", "seconds"]
     (program,) = made["programs"]
     (report,) = made["verify"]
     assert list(program) == ["engine", "scheme", "role", "file", "bytes"]
@@ -78,7 +78,7 @@ def test_the_json_has_the_keys_of_the_design(cnn_conversion):
         *("engine", "role", "examples", "agreement", "max_abs_logit_diff"),
         *("accuracy", "accuracy_float", "accuracy_original", "f1", "truncated"),
     }
-    assert list(made["seconds"]) == ["load", "lower", "verify", "total"]
+    assert list(made["seconds"]) == ["load", "compress", "lower", "verify", "total"]
 
 
 def test_the_figures_of_a_conversion_are_those_of_the_bundle(cnn_conversion):

@@ -179,6 +179,7 @@ def test_public_names_of_the_runtime() -> None:
 def test_public_names_of_edgekit() -> None:
     assert edgekit.__all__ == [
         "Classifier",
+        "Compression",
         "Conversion",
         "EdgekitError",
         "Evaluation",

@@ -18,11 +18,21 @@ from hypothesis import strategies as st
 import edgekit as ek
 from bundles import with_manifest, write_hand_made
 from edgekit_converters.checkpoint import ReadOptions
+from edgekit_converters.compress import Compression
 from edgekit_converters.data import DataOptions
 from edgekit_converters.model import LONGEST
 from edgekit_converters.pipeline import convert
 from edgekit_converters.recipe import Recipe
-from edgekit_converters.recipe_file import DATA, DATA_FILES, NEVER_IN_A_FILE, READ, TOP, RecipeFile, known_keys
+from edgekit_converters.recipe_file import (
+    COMPRESS,
+    DATA,
+    DATA_FILES,
+    NEVER_IN_A_FILE,
+    READ,
+    TOP,
+    RecipeFile,
+    known_keys,
+)
 from edgekit_converters.recorded import record, recorded_recipe
 from edgekit_runtime import jsonio, open_bundle
 from edgekit_runtime.errors import BundleError, FileError, OptionError
@@ -51,6 +61,8 @@ CHECKED: dict[str, st.SearchStrategy[Any]] = {  # fields whose values are checke
     "label_map": st.sampled_from([None, "stars", "1-2=negative,4-5=positive,3="]),
     "encoding": st.sampled_from([None, "utf-8", "gb18030"]),
     "max_length": st.none() | st.integers(1, LONGEST),
+    "keep": st.floats(0.01, 0.99),
+    "prune": st.none() | st.floats(0.01, 0.99),
     "buckets": st.sampled_from([None, "auto"])
     | st.lists(st.integers(1, 10**6), min_size=1, unique=True).map(sorted).map(tuple),
 }
@@ -78,7 +90,8 @@ def recipe_files(draw: st.DrawFn) -> RecipeFile:
     files = {attribute: data.pop(key) for key, attribute in DATA_FILES.items()}
     clean, stop_words = draw(st.sampled_from([(None, None), (("html", "urls"), None), (("stop-words",), ("the",))]))
     read = ReadOptions(**draw(settings_of(READ)) | {"clean": clean, "stop_words": stop_words})
-    return RecipeFile(Recipe(**draw(settings_of(TOP))), read, data_options=DataOptions(**data), **files)
+    compression = Compression(**draw(settings_of(COMPRESS)))
+    return RecipeFile(Recipe(**draw(settings_of(TOP))), read, compression, data_options=DataOptions(**data), **files)
 
 
 @given(recipe_files())
@@ -92,7 +105,7 @@ def test_the_defaults_come_back_too() -> None:
 
 def test_what_is_none_is_so_by_default() -> None:
     """TOML knows no null: a key that is left out must mean None wherever None can be said."""
-    for cls in (Recipe, ReadOptions, DataOptions, RecipeFile):
+    for cls in (Recipe, ReadOptions, Compression, DataOptions, RecipeFile):
         for item in dataclasses.fields(cls):
             if item.default is dataclasses.MISSING:
                 assert item.default_factory is not dataclasses.MISSING
@@ -105,15 +118,19 @@ def test_every_setting_is_a_key_but_for_trust() -> None:
     keys = known_keys()
     assert set(keys[TOP]) == set(vars(Recipe()))
     assert set(keys[READ]) == set(vars(ReadOptions())) - {"trust"}
+    assert set(keys[COMPRESS]) == set(vars(Compression()))
     assert set(keys[DATA]) == {*DATA_FILES, *vars(DataOptions())}
-    assert not set(keys[TOP]) & {READ, DATA, "target"}  # these stand beside them in the history
+    assert not set(keys[TOP]) & {READ, COMPRESS, DATA, "target"}  # these stand beside them in the history
     assert not set(keys[DATA]) & set(keys[READ])
     assert set(NEVER_IN_A_FILE) <= set(vars(ReadOptions()))
 
 
 def test_paths_are_relative_to_the_folder_of_the_recipe(tmp_path: Path) -> None:
-    (tmp_path / "r.toml").write_text('[read]\ntokenizer = "../vocab.txt"\n[data]\neval = "/data/dev.csv"\n')
+    (tmp_path / "r.toml").write_text(
+        '[read]\ntokenizer = "../vocab.txt"\n[compress]\ndistill = "my.toml"\ncascade = "cnn"\n[data]\neval = "/data/dev.csv"\n'
+    )
     file = RecipeFile.load(tmp_path / "r.toml")
+    assert (file.compression.distill, file.compression.cascade) == (str(tmp_path / "my.toml"), "cnn")
     assert file.read.tokenizer == tmp_path / "../vocab.txt"
     assert file.eval_data == Path("/data/dev.csv")
     for elsewhere in ("-", "hf:owner/name:config@test"):
@@ -134,12 +151,15 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
     ("text", "message"),
     [
         ("quantise = 'int8'", r"unknown key 'quantise' \(did you mean quantize\?\); it can hold targets, quantize, "),
-        ("[reed]\nheads = 4", r"unknown key 'reed' \(did you mean \[read\]\?\); it can hold .*, \[read\], \[data\]"),
+        (
+            "[reed]\nheads = 4",
+            r"unknown key 'reed' \(did you mean \[read\]\?\); it can hold .*, \[read\], \[compress\], \[data\]",
+        ),
         (
             "[read]\nhead = 4",
             r"unknown key 'read.head' \(did you mean heads\?\); \[read\] can hold tokenizer, labels, ",
         ),
-        ("[data]\nxyz = 4", r"unknown key 'data.xyz'; \[data\] can hold eval, "),
+        ("[data]\nxyz = 4", r"unknown key 'data.xyz'; \[data\] can hold train, "),
         ('"" = 1', "unknown key ''"),
         ("[read]\nquantize = 'int8'", r"has quantize under \[read\]; it belongs at the top, before the first table"),
         ("labels = ['a', 'b']", r"has labels at the top; it belongs under \[read\]"),
@@ -202,7 +222,7 @@ def test_the_document_shows_every_key() -> None:
     whole = re.sub(r"^# (?=\w+ = )", "", EXAMPLE, flags=re.MULTILINE)
     RecipeFile.from_toml(whole)
     shown = tomllib.loads(whole)
-    tables = {READ: shown.pop(READ), DATA: shown.pop(DATA), TOP: shown}
+    tables = {table: shown.pop(table) for table in (READ, COMPRESS, DATA)} | {TOP: shown}
     assert {table: set(keys) for table, keys in tables.items()} == {
         table: set(keys) for table, keys in known_keys().items()
     }
@@ -211,7 +231,8 @@ def test_the_document_shows_every_key() -> None:
 def test_the_example_of_the_document_makes_a_bundle(cnn_checkpoint: Path, labelled_csv: Path, tmp_path: Path) -> None:
     """By the command of the document, with flags that go before the recipe."""
     shutil.copy(cnn_checkpoint, tmp_path / "model.pt")
-    shutil.copy(labelled_csv, tmp_path / "dev.csv")
+    for name in ("train.csv", "dev.csv"):
+        shutil.copy(labelled_csv, tmp_path / name)
     (tmp_path / "recipe.toml").write_text(EXAMPLE, encoding="utf-8")
     flags = ("--quantize", "none", "--max-drop", "0.03", "--labels", "worse,better", "--text-column", "1")
     done = edgekit("convert", tmp_path / "model.pt", "--recipe", tmp_path / "recipe.toml", *flags)

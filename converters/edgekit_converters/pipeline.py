@@ -6,20 +6,23 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit_converters.buckets import fit_buckets
-from edgekit_converters.calibration import check_calibration, choose_samples
+from edgekit_converters.calibration import check_calibration
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
-from edgekit_converters.data import DataOptions, read_labelled, read_rows
+from edgekit_converters.combining.combine import STUDENT, Fusion, find_cascade, write_cascade
+from edgekit_converters.compress import Compression, compressed, planned, read_training_texts
+from edgekit_converters.data import DataOptions, read_labelled, read_texts
+from edgekit_converters.lowering import lower
+from edgekit_converters.packing import write_part
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.recipe_file import RecipeFile
 from edgekit_converters.recorded import record
 from edgekit_converters.targets import find_target
-from edgekit_converters.verify import verify, write_bundle
-from edgekit_runtime.bundle import SUFFIX, writable_file
-from edgekit_runtime.errors import OptionError
-from edgekit_runtime.manifest import HistoryStep, Verification
-from edgekit_runtime.text import TextEncoder
+from edgekit_converters.verify import verify
+from edgekit_runtime.bundle import SUFFIX, open_bundle, writable_file
+from edgekit_runtime.combination import MAIN
+from edgekit_runtime.errors import GateError, OptionError
+from edgekit_runtime.manifest import Manifest, Verification
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,10 @@ class ProgramSummary:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time of a conversion went, in seconds."""
+    """Where the time of a conversion went, in seconds; ``compress`` is distilling, trimming and pruning."""
 
     load: float
+    compress: float
     lower: float
     verify: float
     total: float
@@ -45,12 +49,22 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What :func:`convert` made; its JSON is what ``edgekit convert --json`` prints."""
+    """What :func:`convert` made; its JSON is what ``edgekit convert --json`` prints.
+
+    Attributes:
+        bundle: The bundle.
+        bytes: Its size.
+        programs: Its programs.
+        verify: What verification measured, one report a program.
+        cascade: How student and model answer together; null where there is no student.
+        seconds: Where the time went.
+    """
 
     bundle: str
     bytes: int
     programs: tuple[ProgramSummary, ...]
     verify: tuple[Verification, ...]
+    cascade: Fusion | None
     seconds: Seconds
 
 
@@ -60,9 +74,13 @@ def convert(
     *,
     recipe: Recipe | None = None,
     read: ReadOptions | None = None,
+    compression: Compression | None = None,
+    train_data: str | Path | None = None,
+    unlabelled: str | Path | None = None,
     eval_data: str | Path | None = None,
     calibrate: str | Path | None = None,
     data_options: DataOptions | None = None,
+    cache: Path | None = None,
     listener: Listener | None = None,
 ) -> Conversion:
     """Turns a fine-tuned checkpoint into a verified bundle.
@@ -72,9 +90,13 @@ def convert(
         out: Where the bundle goes; None puts it beside the checkpoint. An existing file is replaced.
         recipe: Settings of the conversion.
         read: What the checkpoint does not say.
+        compression: What becomes of the model before it is lowered; None lowers it as it is.
+        train_data: Labelled texts that distilling and pruning learn from.
+        unlabelled: More texts for them.
         eval_data: Labelled texts for the accuracy gates; None compares on a built-in sample.
         calibrate: Texts, whose labels do not count, for the scheme int8-static and for buckets ``auto``.
-        data_options: What ``eval_data`` and ``calibrate`` do not say of themselves.
+        data_options: What the data files do not say of themselves.
+        cache: Folder that keeps the model's answers to the training texts, for a later run.
         listener: Told of progress.
 
     Returns:
@@ -84,73 +106,88 @@ def convert(
         EdgekitError: Something is wrong with the input, or the result did not pass; nothing was written.
     """
     recipe, read, listener = recipe or Recipe(), read or ReadOptions(), listener or LogListener()
-    out = _checked_out(Path(path), out)
-    _keep_inputs(out, path, eval_data, calibrate, read.tokenizer)
-    if data_options is not None and data_options != DataOptions() and eval_data is None and calibrate is None:
+    compression, options = compression or Compression(), data_options or DataOptions()
+    students = (compression.distill, compression.cascade)
+    data_files = (train_data, unlabelled, eval_data, calibrate)
+    out = writable_file(_place(Path(path), out), path, *data_files, *students, read.tokenizer)
+    if options != DataOptions() and not any(data_files):
         raise OptionError(
             "what is said of columns, labels or encoding needs data: give it with --eval, or drop those options"
         )
-    quant = recipe.quant
+    compression.check(train_data, unlabelled, cache)
     check_calibration(recipe, calibrate, eval_data)
     targets = [find_target(name) for name in recipe.targets]
     for target in targets:
-        target.check(quant)
+        target.check(recipe.quant)
 
     begin = time.perf_counter()
     listener.stage(f"Reading {path}")
-    model = read_checkpoint(path, read, listener.say)
+    given = read_checkpoint(path, read, listener.say)
     for target in targets:
-        target.check(quant, model.architecture)
-    data = None if eval_data is None else read_labelled(eval_data, model.labels, data_options, say=listener.say)
-    own = () if calibrate is None else read_rows(calibrate, data_options, labels=model.labels, say=listener.say)
-    texts = tuple(row.text for row in own) or (data.texts if data else ())
-    eval_path, calibrate_path = (None if path is None else Path(path) for path in (eval_data, calibrate))
-    settings = record(RecipeFile(recipe, read, eval_path, calibrate_path, data_options or DataOptions()))
-    recipe = fit_buckets(recipe, model, texts, listener)
-    text = recipe.text_spec(model, listener)
-    if quant.calibrated:
-        quant = replace(quant, calibration=choose_samples(TextEncoder(model.tokenizer.json, text), texts))
-    settings |= {"resolved": {"max_length": text.max_length, "buckets": text.buckets}}
-    if calibrate is not None:
-        settings |= {"calibration": {"texts": len(texts), "samples": len(quant.calibration)}}
+        for architecture in compression.architectures(given):
+            target.check(recipe.quant, architecture)
+    data = None if eval_data is None else read_labelled(eval_data, given.labels, options, say=listener.say)
+    own = () if calibrate is None else read_texts(calibrate, options, listener.say, labels=given.labels)
+    lessons = None if train_data is None else read_training_texts(given, train_data, unlabelled, options, listener)
+    files = [None if each is None else Path(each) for each in data_files]
+    train_file, more_file, eval_file, calibrate_file = files
+    settings = record(RecipeFile(recipe, read, compression, train_file, more_file, eval_file, calibrate_file, options))
     loaded = time.perf_counter()
 
-    programs = []
-    for target in targets:
-        listener.stage(f"Lowering to {target.name}, {quant.scheme}")
-        programs.append(target.lower(model.network(), text.buckets, quant, listener))
+    models = {MAIN: given}
+    if lessons is not None:
+        recipe = planned(given, compression, recipe, lessons, cache)
+        assert recipe.max_length is not None, "it is planned"
+        models = compressed(given, compression, lessons, listener, max_length=recipe.max_length, cache=cache)
+        if data is None and models[MAIN] is not given:
+            listener.say("nothing compares the new model with the given one: give labelled texts with --eval")
+    trained = time.perf_counter()
+
+    texts = own or (data.texts if data else ())
+    settings |= {"calibration": {"texts": len(own)}} if own else {}
+    made = {role: lower(model, targets, recipe, texts, settings, listener) for role, model in models.items()}
     lowered = time.perf_counter()
 
-    verified = verify(model, model, text, programs, data, recipe, listener)
-    history = (
-        *model.history,
-        *(HistoryStep("lower", {"target": p.program.engine, **p.notes, **settings}, p.tools) for p in programs),
-    )
-    write_bundle(out, verified, history)
+    parts = {}
+    for role, each in made.items():
+        gates = recipe if role == MAIN else replace(recipe, max_total_drop=1.0)  # the cascade as a whole has that gate
+        parts[role] = verify(given, each.model, each.text, each.programs, data, gates, listener).part(each.history)
+    together = None
+    if STUDENT not in parts:
+        write_part(out, parts[MAIN])
+    else:
+        assert lessons is not None, "a student has learned from something"
+        held_out = lessons.held_out(compression)
+        try:
+            found = find_cascade(parts[STUDENT], parts[MAIN], held_out, keep=compression.keep, listener=listener)
+        except GateError as error:
+            raise GateError(
+                f"{error}; the held-out texts are a tenth of --data: more rows, more --epochs, --unlabelled texts or a lower "
+                "--keep may do it"
+            ) from error
+        together = write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, listener=listener)
     done = time.perf_counter()
 
     return Conversion(
         bundle=str(out),
         bytes=out.stat().st_size,
-        programs=tuple(
-            ProgramSummary(p.program.engine, p.program.scheme, "main", p.program.file, len(p.data)) for p in programs
-        ),
-        verify=verified.reports,
-        seconds=Seconds(loaded - begin, lowered - loaded, done - lowered, done - begin),
+        programs=_programs(open_bundle(out).manifest),
+        verify=tuple(replace(report, role=role) for role, part in parts.items() for report in part.reports),
+        cascade=together,
+        seconds=Seconds(loaded - begin, trained - loaded, lowered - trained, done - lowered, done - begin),
     )
 
 
-def _keep_inputs(out: Path, *inputs: str | Path | None) -> None:
-    """Refuses to write over what is read."""
-    for given in inputs:
-        if given is not None and out.exists() and Path(given).exists() and out.samefile(given):
-            raise OptionError(
-                f"{out} is read by this conversion and would be replaced by the bundle: give another --out"
-            )
+def _programs(manifest: Manifest) -> tuple[ProgramSummary, ...]:
+    return tuple(
+        ProgramSummary(program.engine, program.scheme, model.role, program.file, manifest.files[program.file].bytes)
+        for model in manifest.models
+        for program in model.programs
+    )
 
 
-def _checked_out(path: Path, out: str | Path | None) -> Path:
-    """Where the bundle goes, refused now rather than after the work if it cannot be written."""
+def _place(path: Path, out: str | Path | None) -> Path:
+    """Where the bundle goes: beside the checkpoint unless told otherwise."""
     if out is None:
-        out = path.resolve().parent / ((path.resolve().name if path.is_dir() else path.stem) + SUFFIX)
-    return writable_file(Path(out))
+        return path.resolve().parent / ((path.resolve().name if path.is_dir() else path.stem) + SUFFIX)
+    return Path(out)

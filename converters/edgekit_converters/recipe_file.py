@@ -1,7 +1,7 @@
 """A recipe file: every setting of a conversion but the model, as TOML (docs/recipes.md).
 
 The keys are the fields of the dataclasses that they set: those of Recipe stand at the top, those of ReadOptions under
-``[read]``, the data's names and the fields of DataOptions under ``[data]``.
+``[read]``, those of Compression under ``[compress]``, the data's names and the fields of DataOptions under ``[data]``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgekit_converters.checkpoint import ReadOptions
+from edgekit_converters.compress import Compression
 from edgekit_converters.data import DataOptions
 from edgekit_converters.data.source import HUB, STDIN
 from edgekit_converters.recipe import Recipe
@@ -28,8 +29,8 @@ else:
 
 Settings = TypeVar("Settings")
 
-TOP, READ, DATA = "", "read", "data"
-DATA_FILES = {"eval": "eval_data", "calibrate": "calibrate"}
+TOP, READ, COMPRESS, DATA = "", "read", "compress", "data"
+DATA_FILES = {"train": "train_data", "unlabelled": "unlabelled", "eval": "eval_data", "calibrate": "calibrate"}
 """Key under ``[data]`` to the field of RecipeFile that it sets."""
 
 NEVER_IN_A_FILE = {
@@ -45,6 +46,9 @@ class RecipeFile:
     Attributes:
         recipe: How the model is converted.
         read: What the checkpoint does not say.
+        compression: What becomes of the model before it is lowered.
+        train_data: Labelled texts that distilling and pruning learn from.
+        unlabelled: More texts for them.
         eval_data: Labelled texts for the accuracy gates.
         calibrate: Texts for the scheme int8-static and for buckets ``auto``.
         data_options: What the data files do not say.
@@ -52,6 +56,9 @@ class RecipeFile:
 
     recipe: Recipe = field(default_factory=Recipe)
     read: ReadOptions = field(default_factory=ReadOptions)
+    compression: Compression = field(default_factory=Compression)
+    train_data: Path | None = None
+    unlabelled: Path | None = None
     eval_data: Path | None = None
     calibrate: Path | None = None
     data_options: DataOptions = field(default_factory=DataOptions)
@@ -110,7 +117,11 @@ class RecipeFile:
         files = {attribute: values[DATA].pop(key, None) for key, attribute in DATA_FILES.items()}
         try:
             return cls(
-                Recipe(**values[TOP]), ReadOptions(**values[READ]), data_options=DataOptions(**values[DATA]), **files
+                Recipe(**values[TOP]),
+                ReadOptions(**values[READ]),
+                Compression(**values[COMPRESS]),
+                data_options=DataOptions(**values[DATA]),
+                **files,
             )
         except OptionError as error:
             raise OptionError(f"{where}: {error}") from error
@@ -118,7 +129,12 @@ class RecipeFile:
     def tables(self) -> dict[str, dict[str, Any]]:
         """The value of every key, by table; None is a key that is not set."""
         files = {key: getattr(self, attribute) for key, attribute in DATA_FILES.items()}
-        holders = {TOP: vars(self.recipe), READ: vars(self.read), DATA: files | vars(self.data_options)}
+        holders = {
+            TOP: vars(self.recipe),
+            READ: vars(self.read),
+            COMPRESS: vars(self.compression),
+            DATA: files | vars(self.data_options),
+        }
         return {table: {key: holders[table][key] for key in keys} for table, keys in known_keys().items()}
 
     def to_toml(self) -> str:
@@ -138,15 +154,19 @@ class RecipeFile:
 
     def beside(self, folder: Path) -> RecipeFile:
         """The same, with its relative paths in ``folder``."""
-        whole = _beside(self, folder)
-        return dataclasses.replace(whole, recipe=_beside(self.recipe, folder), read=_beside(self.read, folder))
+        return dataclasses.replace(
+            _beside(self, folder),
+            recipe=_beside(self.recipe, folder),
+            read=_beside(self.read, folder),
+            compression=self.compression.with_students(lambda file: folder / file),
+        )
 
 
 def known_keys() -> dict[str, dict[str, Any]]:
     """The keys of each table with their type hints."""
     files = dict.fromkeys(DATA_FILES, Path | None)
     read = {name: hint for name, hint in _hints(ReadOptions).items() if name not in NEVER_IN_A_FILE}
-    return {TOP: _hints(Recipe), READ: read, DATA: files | _hints(DataOptions)}
+    return {TOP: _hints(Recipe), READ: read, COMPRESS: _hints(Compression), DATA: files | _hints(DataOptions)}
 
 
 def _beside(settings: Settings, folder: Path) -> Settings:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit_converters.recipe_file import (
+    COMPRESS,
     DATA,
     DATA_FILES,
     NEVER_IN_A_FILE,
@@ -55,6 +56,7 @@ class RecordedRecipe:
 
 def record(file: RecipeFile) -> dict[str, Any]:
     """The settings as the history keeps them: plain values, names instead of paths, sizes of the data files."""
+    file = replace(file, compression=file.compression.with_students(lambda path: Path(path.name)))
     tables = {table: {key: _plain(value) for key, value in keys.items()} for table, keys in file.tables().items()}
     tables[READ] |= {key: getattr(file.read, key) for key in NEVER_IN_A_FILE}
     for key, attribute in DATA_FILES.items():
@@ -62,7 +64,7 @@ def record(file: RecipeFile) -> dict[str, Any]:
         tables[DATA][key] = path and jsonio.encode(
             DataFile(_last_part(path), path.stat().st_size if path.is_file() else None)
         )
-    return {**tables[TOP], READ: tables[READ], DATA: tables[DATA]}
+    return {**tables[TOP], **{table: tables[table] for table in (READ, COMPRESS, DATA)}}
 
 
 def recorded_recipe(path: str | os.PathLike[str]) -> RecordedRecipe:

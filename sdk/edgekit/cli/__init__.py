@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli import convert, demo, doctor, evaluate, finetune, inspect, predict, verify
+from edgekit.cli import convert, demo, distill, doctor, evaluate, finetune, fuse, inspect, predict, prune, verify
 from edgekit.cli.terminal import DEBUG
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
@@ -72,6 +72,9 @@ for name, module in {
     "inspect": inspect,
     "verify": verify,
     "finetune": finetune,
+    "distill": distill,
+    "prune": prune,
+    "fuse": fuse,
     "demo": demo,
     "doctor": doctor,
 }.items():

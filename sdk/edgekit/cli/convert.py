@@ -62,6 +62,48 @@ def command(
         typer.Option("--calibrate", help="Texts for int8-static or --buckets auto, in the form of --eval."),
     ] = None,
     eval_data: Annotated[Path | None, typer.Option("--eval", help="Labelled text for the accuracy gates.")] = None,
+    distill: Annotated[
+        str | None,
+        typer.Option(
+            "--distill",
+            metavar="STUDENT",
+            help="Lower a student in MODEL's place: cnn, cnn-small, bert-3x384, bert-2x128 or a FILE.toml.",
+        ),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option("--prune", metavar="R", help="Take this share of heads and neurons away, such as 0.5."),
+    ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option("--cascade", metavar="STUDENT", help="Pack a student too, which answers where it is sure."),
+    ] = None,
+    keep: Annotated[
+        float | None, typer.Option("--keep", help="Share of the accuracy that a cascade keeps; default 0.995.")
+    ] = None,
+    trim_vocab: Annotated[
+        bool | None,
+        typer.Option(
+            "--trim-vocab/--no-trim-vocab",
+            help="Leave out pieces that the texts hardly use; default: for CNN students.",
+        ),
+    ] = None,
+    train_data: Annotated[
+        Path | None, typer.Option("--data", metavar="DATA", help="Labelled text that these four learn from.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option("--unlabelled", metavar="FILE", help="More texts for them; MODEL labels them.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Passes over the texts in each training; default: what suits it.")
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option("--copies", help="New texts made of each for a student; default: what suits it.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", metavar="DIR", help="Keep MODEL's answers there; a later run takes them.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random in training; default 42.")] = None,
     data_options: DataOptions = UNSAID,
     max_drop: Annotated[
         float | None, typer.Option("--max-drop", help="Accuracy that lowering may cost; default 0.01.")
@@ -89,6 +131,8 @@ def command(
       $ edgekit convert bert-folder --out small.edgekit --max-length 64 --buckets 16,32,64
       $ edgekit convert model.pt --quantize int4 --buckets auto --eval dev.tsv
       $ edgekit convert model.pt --recipe recipe.toml --quantize none
+      $ edgekit convert model.pt --distill cnn --data train.tsv --eval dev.tsv
+      $ edgekit convert model.pt --prune 0.5 --cascade cnn --data train.tsv --eval dev.tsv
     """
     require("torch", extra="convert", purpose="edgekit convert")
     from edgekit_converters.pipeline import convert
@@ -118,9 +162,23 @@ def command(
                 stop_words=words_of(stop_words),
                 trust=trust_checkpoint,
             ),
+            compression=_given(
+                settings.compression,
+                distill=distill,
+                prune=prune,
+                cascade=cascade,
+                keep=keep,
+                trim_vocab=trim_vocab,
+                epochs=epochs,
+                copies=copies,
+                seed=seed,
+            ),
+            train_data=train_data or settings.train_data,
+            unlabelled=unlabelled or settings.unlabelled,
             eval_data=eval_data or settings.eval_data,
             calibrate=calibrate or settings.calibrate,
             data_options=data_options.over(settings.data_options),
+            cache=cache,
             listener=terminal,
         )
     if json:
@@ -128,11 +186,16 @@ def command(
         return
     with Terminal() as terminal:
         for report in made.verify:
+            role = f"{report.engine}, {report.role}" if made.cascade else report.engine
             terminal.print(
-                f"{report.engine}: agreement {percent(report.agreement)}, accuracy {percent(report.accuracy)}, "
+                f"{role}: agreement {percent(report.agreement)}, accuracy {percent(report.accuracy)}, "
                 f"float {percent(report.accuracy_float)}, original {percent(report.accuracy_original)}; "
                 f"{report.examples} texts, {percent(report.truncated)} cut"
             )
+        if made.cascade is not None and (measured := made.cascade.measured) is not None:
+            assert measured.answered_by is not None, "it is a cascade"
+            shares = ", ".join(f"{role} answers {percent(share)}" for role, share in measured.answered_by.items())
+            terminal.print(f"cascade: accuracy {percent(measured.accuracy)} on {measured.examples} texts; {shares}")
         terminal.print(f"{megabytes(made.bytes)} in {made.seconds.total:.0f} s")
     print_result(made.bundle)
 

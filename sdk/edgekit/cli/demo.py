@@ -15,6 +15,9 @@ from edgekit_runtime.errors import require
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for the models that the tour makes.")] = Path("demo-out"),
     quick: Annotated[bool, typer.Option("--quick", help="A small CNN instead of a BERT; under a minute.")] = False,
+    students: Annotated[
+        bool, typer.Option("--students", help="Go on to smaller models: distilled, pruned, in a cascade; minutes more.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Take the tour: fine-tune a model on film reviews, convert it, classify, compare.
@@ -24,12 +27,13 @@ def command(
     \b
     Example:
       $ edgekit demo --quick
+      $ edgekit demo --students
     """
     require("torch", extra="demo", purpose="edgekit demo")
     from edgekit.demo import run_demo
 
     with Terminal() as terminal:
-        result = run_demo(out, quick=quick, listener=terminal)
+        result = run_demo(out, quick=quick, students=students, listener=terminal)
         terminal.print()
     if json:
         print_json(result)
