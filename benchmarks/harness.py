@@ -184,11 +184,24 @@ class Ratio:
 
 
 def ratio_of_medians(peer: Times, ours: Times, *, resamples: int = 2000, seed: int = 0) -> Ratio:
-    """The peer's median over ours, with a percentile bootstrap over rounds.
+    """The peer's median over ours; see :func:`ratio_of`."""
+    return ratio_of(np.median, peer, ours, resamples=resamples, seed=seed)
+
+
+def ratio_of_means(peer: Times, ours: Times, *, resamples: int = 2000, seed: int = 0) -> Ratio:
+    """The peer's mean over ours; see :func:`ratio_of`."""
+    return ratio_of(np.mean, peer, ours, resamples=resamples, seed=seed)
+
+
+def ratio_of(
+    middle: Callable[[Times], Any], peer: Times, ours: Times, *, resamples: int = 2000, seed: int = 0
+) -> Ratio:
+    """The peer's median or mean over ours, with a percentile bootstrap over rounds.
 
     Rounds are drawn for both together, so that a slow moment of the machine counts on both sides.
 
     Args:
+        middle: What is compared.
         peer: The peer's times.
         ours: The times that it is compared with, of the same rounds.
         resamples: Number of bootstrap samples.
@@ -197,9 +210,9 @@ def ratio_of_medians(peer: Times, ours: Times, *, resamples: int = 2000, seed: i
     if peer.shape[0] != ours.shape[0]:
         raise ValueError(f"the peer ran {peer.shape[0]} rounds and the other {ours.shape[0]}")
     draws = np.random.default_rng(seed).integers(len(peer), size=(resamples, len(peer)))
-    drawn = [float(np.median(peer[rounds]) / np.median(ours[rounds])) for rounds in draws]
+    drawn = [float(middle(peer[rounds]) / middle(ours[rounds])) for rounds in draws]
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Ratio(float(np.median(peer) / np.median(ours)), float(low), float(high))
+    return Ratio(float(middle(peer) / middle(ours)), float(low), float(high))
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

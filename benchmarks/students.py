@@ -1,0 +1,274 @@
+"""A teacher and what becomes of it: distilled, pruned, trimmed, in a cascade. Size, accuracy and speed beside transformers.
+
+Every bundle is int8 and made by edgekit's own commands; one that lies in --keep already is measured as it is.
+
+Example:
+    python benchmarks/long_reviews.py --out reviews.txt
+    python benchmarks/students.py --model model.pt --train train.tsv --unlabelled reviews.txt --data dev.tsv --keep students
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import harness
+from contenders import DISTRIBUTIONS, EDGEKIT, EdgekitBundle, TransformersPipeline, hugging_face_folder
+from edgekit.cli.terminal import Terminal
+from edgekit_converters.data import LabelledText, read_labelled
+from edgekit_runtime import open_bundle
+from harness import Lane, Ratio, Times, interleave, markdown_table, ratio_of_means, ratio_of_medians
+from machine import Machine, describe_machine
+
+TEACHER = "teacher"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    TEACHER: (),
+    "teacher, trimmed": ("--trim-vocab",),
+    "cnn": ("--distill", "cnn"),
+    "cnn-small": ("--distill", "cnn-small"),
+    "bert-3x384, trimmed": ("--distill", "bert-3x384", "--trim-vocab"),
+    "pruned by half": ("--prune", "0.5"),
+    "pruned by half, trimmed": ("--prune", "0.5", "--trim-vocab"),
+    "cascade cnn → teacher": ("--cascade", "cnn"),
+}
+"""Name in the tables to the flags of ``edgekit convert``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to answer.
+
+    Attributes:
+        name: What the table calls it.
+        bytes: Size of the bundle; null for the peer.
+        accuracy: On all texts of the data, as a share.
+        of_teacher: The same as a share of the teacher's float32 accuracy.
+        threads: Threads that a call may use; the better count of those measured.
+        median_ms: Over all timed calls.
+        mean_ms: Over all timed calls.
+        faster: How many times the peer's median is its own, each at its better thread count.
+        faster_on_average: The same of means, which is what counts in a cascade.
+        made_in_s: Seconds that making it took; null where the bundle was there already.
+        answered_by: Role to the share of texts that it answered; null in what is no cascade.
+    """
+
+    name: str
+    bytes: int | None
+    accuracy: float
+    of_teacher: float
+    threads: int
+    median_ms: float
+    mean_ms: float
+    faster: Ratio
+    faster_on_average: Ratio
+    made_in_s: float | None
+    answered_by: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class Students:
+    """What the benchmark found; the first row is transformers."""
+
+    machine: Machine
+    examples: int
+    texts: int
+    rounds: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle, and how many seconds making it took; None if it was there."""
+
+    name: str
+    path: Path
+    seconds: float | None
+
+
+def main() -> None:
+    """Parses, makes the bundles, measures and reports."""
+    parser = harness.parser(__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="the teacher: BERT checkpoint or Hugging Face folder")
+    parser.add_argument("--train", type=Path, help="labelled texts to learn from, csv or tsv")
+    parser.add_argument("--unlabelled", type=Path, help="more texts to learn from")
+    parser.add_argument("--data", type=Path, help="labelled texts to measure on")
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="measure these; repeatable; default: all")
+    parser.add_argument("--picture", type=Path, help="plot of accuracy against time and size, .svg or .png")
+    parser.add_argument("--epochs", type=int, help="passes in each training; default: edgekit's own")
+    harness.add_timing(parser)
+    arguments = parser.parse_args()
+    for name in ("model", "train", "data"):
+        harness.required(arguments, parser, name)
+    machine = describe_machine(DISTRIBUTIONS)
+    with harness.workspace(arguments.keep) as work:
+        made = [make(name, arguments, work) for name in dict.fromkeys([TEACHER, *(arguments.only or VARIANTS)])]
+        data = read_labelled(arguments.data, open_bundle(made[0].path).manifest.labels)
+        result = measure(made, hugging_face_folder(arguments.model, work / "folder"), data, arguments, machine)
+    if arguments.picture is not None:
+        draw(result, arguments.picture)
+    harness.publish(arguments, markdown(result), result)
+
+
+def make(name: str, arguments: Any, work: Path) -> Made:
+    """One bundle, by ``edgekit convert`` unless it is there.
+
+    Raises:
+        RuntimeError: The command failed; its message is on stderr.
+    """
+    path = work / ("-".join(name.replace("→", "").replace(",", "").split()) + ".edgekit")
+    if path.exists():
+        return Made(name, path, None)
+    flags = list(VARIANTS[name])
+    if flags:
+        flags += ["--data", str(arguments.train), "--cache", str(work / "answers"), "--max-total-drop", "1"]
+        flags += ["--unlabelled", str(arguments.unlabelled)] if arguments.unlabelled else []
+        flags += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
+    begin = time.perf_counter()
+    command = [*EDGEKIT, "convert", str(arguments.model), "--out", str(path), "--eval", str(arguments.data), *flags]
+    if (ended := subprocess.run(command, stdout=subprocess.DEVNULL)).returncode:
+        raise RuntimeError(f"edgekit convert for {name} failed with exit code {ended.returncode}")
+    return Made(name, path, time.perf_counter() - begin)
+
+
+def measure(made: Sequence[Made], folder: Path, data: LabelledText, arguments: Any, machine: Machine) -> Students:
+    """Opens everything at every thread count, all at once, and times it in turn."""
+    texts = data.texts[: arguments.texts]
+    counts = tuple(dict.fromkeys(arguments.threads or [1, 2]))
+    max_length = open_bundle(made[0].path).manifest.main.text.max_length
+    contenders = [TransformersPipeline(folder, max_length), *(EdgekitBundle(each.path, each.name) for each in made)]
+    with contextlib.ExitStack() as stack:
+        terminal = stack.enter_context(Terminal())
+        lanes = [[stack.enter_context(Lane(each, threads)) for threads in counts] for each in contenders]
+        accuracies = []
+        for first, *_ in lanes:
+            terminal.stage(f"{first.contender.name}: {len(data.texts)} texts for its accuracy")
+            accuracies.append(float(np.mean(np.equal(first.run(data.texts, ()).classes, data.labels))))
+        terminal.stage(f"{arguments.rounds} rounds of {len(texts)} texts")
+        flat = interleave(
+            [lane for lanes_of_one in lanes for lane in lanes_of_one],
+            texts,
+            rounds=arguments.rounds,
+            warmup=arguments.warmup,
+            pause_s=arguments.pause,
+            progress=terminal.progress,
+        )
+    times = [flat[index : index + len(counts)] for index in range(0, len(flat), len(counts))]
+    best = [min(range(len(counts)), key=lambda index: float(np.median(each[index]))) for each in times]
+    chosen: list[Times] = [each[index] for each, index in zip(times, best, strict=True)]
+    builds: list[Made | None] = [None, *made]
+    rows = tuple(
+        Row(
+            name=contender.name,
+            bytes=None if build is None else build.path.stat().st_size,
+            accuracy=accuracy,
+            of_teacher=accuracy / accuracies[0],
+            threads=counts[index],
+            median_ms=float(np.median(mine)),
+            mean_ms=float(np.mean(mine)),
+            faster=ratio_of_medians(chosen[0], mine),
+            faster_on_average=ratio_of_means(chosen[0], mine),
+            made_in_s=None if build is None else build.seconds,
+            answered_by=None if build is None else shares(build.path, data.texts),
+        )
+        for contender, build, accuracy, index, mine in zip(contenders, builds, accuracies, best, chosen, strict=True)
+    )
+    return Students(machine, len(data.texts), len(texts), arguments.rounds, rows)
+
+
+def shares(bundle: Path, texts: Sequence[str]) -> dict[str, float] | None:
+    """Of the texts, what each model of a cascade answered."""
+    from edgekit_runtime import load
+
+    if open_bundle(bundle).manifest.combine is None:
+        return None
+    with load(bundle) as classify:
+        asked = [prediction.model for prediction in classify.predict(texts)]
+    return {role: asked.count(role) / len(asked) for role in sorted(set(asked))}
+
+
+def markdown(result: Students) -> str:
+    """The table for people."""
+    rows = [
+        [
+            row.name,
+            "–" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
+            f"{row.accuracy:.2%}",
+            f"{row.of_teacher:.1%}",
+            f"{row.median_ms:.3f}",
+            f"{row.mean_ms:.3f}",
+            str(row.faster),
+            str(row.faster_on_average),
+            "–" if row.made_in_s is None else f"{row.made_in_s / 60:.1f}",
+        ]
+        for row in result.rows
+    ]
+    columns = [
+        "",
+        "MB",
+        "accuracy",
+        "of the teacher's",
+        "median ms",
+        "mean ms",
+        "faster (medians)",
+        "(means)",
+        "made in min",
+    ]
+    answered = [
+        f"{row.name}: " + ", ".join(f"{role} answered {share:.1%}" for role, share in row.answered_by.items())
+        for row in result.rows
+        if row.answered_by is not None
+    ]
+    intro = (
+        f"{result.rounds} rounds of the first {result.texts} texts in their own lengths, one at a time, each at its better "
+        f"thread count; accuracy on all {result.examples}; faster than the first row: {harness.COMPARED}."
+    )
+    return "\n\n".join([intro, markdown_table(columns, rows), *answered, str(result.machine)])
+
+
+def draw(result: Students, path: Path) -> None:
+    """Accuracy against time and against size."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ours = [row for row in result.rows if row.bytes is not None]
+    with mpl.rc_context({"font.size": 10, "svg.hashsalt": "edgekit", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(10, 4.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        time_axes, size_axes = figure.subplots(1, 2, sharey=True)
+        for axes, label, pairs in (
+            (time_axes, "mean time of a text, text in to label out, ms", [(row.mean_ms, row) for row in result.rows]),
+            (size_axes, "bundle, MB", [((row.bytes or 0) / 1e6, row) for row in ours]),
+        ):
+            for x, row in pairs:
+                peer = row.bytes is None
+                axes.plot([x], [100 * row.accuracy], "s" if peer else "o", color="#8a8f98" if peer else "#3b6fb6", ms=8)
+                axes.annotate(
+                    row.name,
+                    (x, 100 * row.accuracy),
+                    xytext=(0, 8),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
+            axes.set_xscale("log")
+            axes.set_xlabel(label)
+            axes.margins(x=0.15, y=0.15)
+            axes.grid(alpha=0.2)
+            axes.spines[["top", "right"]].set_visible(False)
+        time_axes.set_ylabel(f"accuracy on {result.examples} texts, %")
+        picture = io.BytesIO()
+        figure.savefig(picture, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else {})
+    path.write_bytes(picture.getvalue())
+
+
+if __name__ == "__main__":
+    harness.run_benchmark(main)
