@@ -19,7 +19,7 @@ from edgekit_converters.checkpoint import ReadOptions, read_checkpoint, save_che
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_converters.distillation import distill as module
 from edgekit_converters.distillation import teacher as teacher_module
-from edgekit_converters.distillation.distill import DistillSettings, distill, parameters
+from edgekit_converters.distillation.distill import DistillSettings, distill
 from edgekit_converters.distillation.distill_files import distill_files
 from edgekit_converters.distillation.imitation import train_student
 from edgekit_converters.distillation.initialise import initial_student
@@ -79,7 +79,7 @@ def test_a_cnn_learns_what_its_teacher_knows(teacher, data, small_cnn, tmp_path)
     made = distill(teacher, data, DistillSettings(student=small_cnn, **QUICK), unlabelled=("so so",), listener=heard)
     assert made.teacher_accuracy > 0.8
     assert made.accuracy > 0.8
-    assert parameters(made.model) < parameters(teacher) / 3
+    assert made.model.parameters < teacher.parameters / 3
     assert (made.train_examples, made.unlabelled_examples, made.held_out_examples) == (64, 1, 16)
     assert made.augmented_examples > 50
     assert len(made.curve) == 6
@@ -421,7 +421,7 @@ def test_the_command_writes_a_checkpoint_and_tells_of_it(call, small_cnn, tmp_pa
     assert "the teacher's accuracy is" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "more.txt", "small.pt"]
     model = read_checkpoint(out, ReadOptions(), lambda message: None)
-    assert (model.name, model.architecture, parameters(model)) == ("small", "cnn", made["parameters"])
+    assert (model.name, model.architecture, model.parameters) == ("small", "cnn", made["parameters"])
 
 
 SMALL_SHARDS = """

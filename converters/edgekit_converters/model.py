@@ -78,6 +78,11 @@ class TextModel:
         return "bert" if isinstance(self.config, BertConfig) else "cnn"
 
     @property
+    def parameters(self) -> int:
+        """How many numbers it has learned."""
+        return sum(tensor.numel() for tensor in self.weights.values())
+
+    @property
     def position_limit(self) -> int | None:
         """Longest input in tokens that the network can take; None if there is no limit."""
         return self.config.positions if isinstance(self.config, BertConfig) else None

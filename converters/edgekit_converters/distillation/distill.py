@@ -133,7 +133,7 @@ def distill(
         reader = trimmed_model(teacher, kept)
         listener.say(f"{len(kept.kept)} of {kept.before} pieces are kept (--no-trim-vocab keeps all)")
     start = initial_student(student, reader, seed=settings.seed, say=listener.say)
-    if (size := parameters(start)) > (whole := parameters(teacher)):
+    if (size := start.parameters) > (whole := teacher.parameters):
         listener.say(
             f"the student has {size:,} parameters and its teacher {whole:,}: it is no smaller; choose another --student"
         )
@@ -173,11 +173,6 @@ def distill(
         agreement=trained.agreement,
         **counts,
     )
-
-
-def parameters(model: TextModel) -> int:
-    """How many numbers a model has learned."""
-    return sum(tensor.numel() for tensor in model.weights.values())
 
 
 def _rate(student: Student, start: TextModel, teacher: TextModel) -> float | None:

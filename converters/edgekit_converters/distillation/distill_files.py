@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint, save_checkpoint
 from edgekit_converters.data import DataOptions, read_labelled, read_texts
-from edgekit_converters.distillation.distill import DistillSettings, distill, parameters
+from edgekit_converters.distillation.distill import DistillSettings, distill
 from edgekit_converters.distillation.students import find_student
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.training import processes
@@ -115,8 +115,8 @@ def distill_files(
         checkpoint=str(out),
         student=settings.student,
         labels=made.model.labels,
-        parameters=parameters(made.model),
-        teacher_parameters=parameters(big),
+        parameters=made.model.parameters,
+        teacher_parameters=big.parameters,
         accuracy=made.accuracy,
         teacher_accuracy=made.teacher_accuracy,
         agreement=made.agreement,

@@ -12,7 +12,6 @@ import torch
 
 from edgekit_converters.augmentation.augment import AugmentSettings
 from edgekit_converters.data import LabelledText
-from edgekit_converters.distillation.distill import parameters
 from edgekit_converters.distillation.imitation import check_pair, train_student
 from edgekit_converters.distillation.lessons import Lessons, check_labels, lessons_of
 from edgekit_converters.distillation.soft_targets import SoftTargets
@@ -193,8 +192,8 @@ def prune(
         left[part.kind].append(part.units)
     made = Pruned(
         model=smaller,
-        parameters_before=parameters(model),
-        parameters=parameters(smaller),
+        parameters_before=model.parameters,
+        parameters=smaller.parameters,
         heads=tuple(left["heads"]),
         neurons=tuple(left["neurons"]),
         filters=tuple(left["filters"]),
