@@ -11,8 +11,9 @@ import datasets
 import pytest
 
 import datadoc
-from edgekit_converters.data import DataOptions, read_texts
+from edgekit_converters.data import DataOptions, read_texts, read_training_texts
 from edgekit_converters.pipeline import convert
+from edgekit_converters.progress import LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.errors import DataError, FileError, OptionError
@@ -165,6 +166,20 @@ def test_encodings_are_those_of_labelled_text(tmp_path):
     assert read_texts(path, DataOptions(encoding="gb18030")) == ("电影很好，服务也不错", "房间很差")
     path.write_bytes("电影很好\n房间, 很差\n".encode("utf-16"))
     assert read_texts(path) == ("电影很好", "房间, 很差")
+
+
+def test_columns_are_those_of_labelled_text_and_not_of_plain_text_beside_it(tmp_path):
+    labelled = write(tmp_path / "d.csv", "body,id,mood\ngood film,1,positive\nbad film,2,negative\n")
+    plain = write(tmp_path / "more.txt", "so, so\n\nwell, well\n")
+    table = write(tmp_path / "more.csv", "id,body\n3,fine\n")
+    said = DataOptions(text_column="body", label_column="mood", header=True)
+    read = read_training_texts(("negative", "positive"), labelled, (plain, table), said, LogListener())
+    assert (read.labelled.texts, read.labelled.labels) == (("good film", "bad film"), (1, 0))
+    assert read.unlabelled == ("so, so", "well, well", "fine")
+    with pytest.raises(DataError, match="body"):
+        read_training_texts(
+            ("negative", "positive"), labelled, (write(tmp_path / "x.csv", "id\n3\n"),), said, LogListener()
+        )
 
 
 def test_plain_text_calibrates_a_conversion(cnn_checkpoint, tmp_path):

@@ -305,8 +305,8 @@ def test_a_base_that_is_no_bert(labelled_csv, tmp_path):
     with pytest.raises(FileError, match=r"is no Hugging Face folder: it has no config.json"):
         tune(tmp_path / "missing")
     make_bert(base := tmp_path / "base")
-    with pytest.raises(OptionError, match="--max-length 128 is over the base's 96"):
-        tune(base)
+    with pytest.raises(OptionError, match="--max-length 128 is over the 96 tokens that base reads: lower it"):
+        tune(base, max_length=128)
     (base / "vocab.txt").unlink()
     with pytest.raises(TokenizerError, match=r"no tokenizer\.json or vocab\.txt lies in"):
         tune(base, max_length=64)

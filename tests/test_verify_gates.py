@@ -22,7 +22,7 @@ from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets.litert import LiteRtTarget
-from edgekit_converters.verify import Verified, verify, write_bundle
+from edgekit_converters.verify import verify
 from edgekit_runtime import load, open_bundle
 from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden
@@ -76,7 +76,7 @@ def test_what_is_measured_is_what_the_bundle_will_answer(model, right, labelled_
     data = read_labelled(labelled_csv, model.labels)
     verified = passed(model, [right], data)
     (report,) = verified.reports
-    with load(write_bundle(tmp_path / "m.edgekit", verified, ())) as classifier:
+    with load(write_part(tmp_path / "m.edgekit", verified.part(()))) as classifier:
         found = [classifier.labels.index(answer.label) for answer in classifier.predict(data.texts)]
         assert report.accuracy == np.mean(np.equal(found, data.labels))
         golden = Golden.from_bytes(open_bundle(tmp_path / "m.edgekit").read("golden.json"), "golden.json")
@@ -195,7 +195,6 @@ def test_a_program_that_answers_nan_is_not_packed(model, labelled_csv):
 
 def test_only_what_was_verified_can_be_packed():
     """Bundles are written of Parts; a Verified makes one, and only ``verify`` makes that, or a bundle that was verified."""
-    assert typing.get_type_hints(write_bundle)["verified"] is Verified
     assert typing.get_type_hints(write_part)["part"] is Part
     assert typing.get_type_hints(write_parts)["parts"] == Mapping[str, Part]
     makers = {"Verified": [], "Part": [], "write_bundle_file": []}

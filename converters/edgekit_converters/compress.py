@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit_converters.combining.combine import STUDENT
 from edgekit_converters.combining.threshold import KEEP, check_keep
-from edgekit_converters.data import DataOptions, LabelledText, read_labelled, read_texts
-from edgekit_converters.model import DEFAULT_MAX_LENGTH, TextModel
+from edgekit_converters.data import LabelledText, TrainingTexts
+from edgekit_converters.model import TextModel
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import AUTO, Recipe
 from edgekit_converters.tokenizer.trim import RAREST, trim, trimmed_model
@@ -125,47 +125,18 @@ class Compression:
                 find_student(name)
 
 
-@dataclass(frozen=True)
-class TrainingTexts:
-    """What the chain learns from.
+def held_out(texts: TrainingTexts, compression: Compression) -> LabelledText:
+    """The labelled texts that no training of this chain learns from."""
+    from edgekit_converters.training.examples import split
+    from edgekit_converters.training.settings import TrainSettings
 
-    Attributes:
-        labelled: Labelled texts.
-        unlabelled: More texts.
-    """
-
-    labelled: LabelledText
-    unlabelled: tuple[str, ...] = ()
-
-    def held_out(self, compression: Compression) -> LabelledText:
-        """The labelled texts that no training of this chain learns from."""
-        from edgekit_converters.training.examples import split
-        from edgekit_converters.training.settings import TrainSettings
-
-        chosen = split(self.labelled.labels, TrainSettings(seed=compression.seed)).held_out
-        return replace(
-            self.labelled,
-            texts=tuple(self.labelled.texts[index] for index in chosen),
-            labels=tuple(self.labelled.labels[index] for index in chosen),
-        )
-
-
-def read_training_texts(
-    model: TextModel,
-    train_data: str | Path,
-    unlabelled: str | Path | None,
-    options: DataOptions | None,
-    listener: Listener,
-) -> TrainingTexts:
-    """Reads what the chain learns from.
-
-    Raises:
-        DataError, FileError: It cannot be read, or has other labels than the model.
-    """
-    listener.stage(f"Reading {train_data}")
-    labelled = read_labelled(train_data, model.labels, options, say=listener.say)
-    more: Sequence[str] = () if unlabelled is None else read_texts(unlabelled, options, listener.say)
-    return TrainingTexts(labelled, tuple(more))
+    labelled = texts.labelled
+    chosen = split(labelled.labels, TrainSettings(seed=compression.seed)).held_out
+    return replace(
+        labelled,
+        texts=tuple(labelled.texts[index] for index in chosen),
+        labels=tuple(labelled.labels[index] for index in chosen),
+    )
 
 
 def planned(
@@ -187,7 +158,7 @@ def planned(
     if cache is not None:
         cache_folder(cache)
     if recipe.max_length is None:
-        recipe = replace(recipe, max_length=min(DEFAULT_MAX_LENGTH, model.position_limit or DEFAULT_MAX_LENGTH))
+        recipe = replace(recipe, max_length=model.default_max_length)
     students = {}
     for name in filter(None, (compression.distill, compression.cascade)):
         students[name] = replace(model, config=find_student(name).config(model), pad_to=None)
@@ -198,7 +169,7 @@ def planned(
         for each in (main, *students.values()):
             recipe.text_spec(each, LogListener())
     if compression.cascade is not None:
-        count = len(texts.held_out(compression).texts)
+        count = len(held_out(texts, compression).texts)
         if count * (1 - compression.keep) < 1:
             raise OptionError(
                 f"--keep {compression.keep} is shown on the tenth of --data that is held out, and {count} texts cannot show it: "

@@ -94,6 +94,11 @@ class TextModel:
             return 1
         return max(self.config.min_length, self.pad_to or 1)
 
+    @property
+    def default_max_length(self) -> int:
+        """Tokens at which its texts are cut where nobody says: 128, or what the network can take."""
+        return min(max(DEFAULT_MAX_LENGTH, self.min_length), self.position_limit or LONGEST)
+
     def network(self) -> Bert | Cnn:
         """The network that gets lowered, in evaluation mode."""
         if isinstance(self.config, BertConfig):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit_converters.calibration import check_calibration
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.combining.combine import STUDENT, Fusion, find_cascade, write_cascade
-from edgekit_converters.compress import Compression, compressed, planned, read_training_texts
-from edgekit_converters.data import DataOptions, read_labelled, read_texts
+from edgekit_converters.compress import Compression, compressed, held_out, planned
+from edgekit_converters.data import DataOptions, LabelledText, read_labelled, read_texts, read_training_texts
 from edgekit_converters.lowering import lower
-from edgekit_converters.packing import write_part
+from edgekit_converters.packing import Part, write_part
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.recipe_file import RecipeFile
@@ -128,9 +129,11 @@ def convert(
             target.check(recipe.quant, architecture)
     data = None if eval_data is None else read_labelled(eval_data, given.labels, options, say=listener.say)
     own = () if calibrate is None else read_texts(calibrate, options, listener.say, labels=given.labels)
-    lessons = None if train_data is None else read_training_texts(given, train_data, unlabelled, options, listener)
-    files = [None if each is None else Path(each) for each in data_files]
-    train_file, more_file, eval_file, calibrate_file = files
+    lessons = None
+    if train_data is not None:
+        more = () if unlabelled is None else (unlabelled,)
+        lessons = read_training_texts(given.labels, train_data, more, options, listener)
+    train_file, more_file, eval_file, calibrate_file = (None if each is None else Path(each) for each in data_files)
     settings = record(RecipeFile(recipe, read, compression, train_file, more_file, eval_file, calibrate_file, options))
     loaded = time.perf_counter()
 
@@ -153,19 +156,10 @@ def convert(
         gates = recipe if role == MAIN else replace(recipe, max_total_drop=1.0)  # the cascade as a whole has that gate
         parts[role] = verify(given, each.model, each.text, each.programs, data, gates, listener).part(each.history)
     together = None
-    if STUDENT not in parts:
-        write_part(out, parts[MAIN])
+    if lessons is not None and STUDENT in parts:
+        together = _write_cascade(out, parts, held_out(lessons, compression), data, compression, recipe, listener)
     else:
-        assert lessons is not None, "a student has learned from something"
-        held_out = lessons.held_out(compression)
-        try:
-            found = find_cascade(parts[STUDENT], parts[MAIN], held_out, keep=compression.keep, listener=listener)
-        except GateError as error:
-            raise GateError(
-                f"{error}; the held-out texts are a tenth of --data: more rows, more --epochs, --unlabelled texts or a lower "
-                "--keep may do it"
-            ) from error
-        together = write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, listener=listener)
+        write_part(out, parts[MAIN])
     done = time.perf_counter()
 
     return Conversion(
@@ -176,6 +170,26 @@ def convert(
         cascade=together,
         seconds=Seconds(loaded - begin, trained - loaded, lowered - trained, done - lowered, done - begin),
     )
+
+
+def _write_cascade(
+    out: Path,
+    parts: Mapping[str, Part],
+    held_out: LabelledText,
+    data: LabelledText | None,
+    compression: Compression,
+    recipe: Recipe,
+    listener: Listener,
+) -> Fusion:
+    """Packs student and model, with the threshold that keeps the model's accuracy."""
+    try:
+        found = find_cascade(parts[STUDENT], parts[MAIN], held_out, keep=compression.keep, listener=listener)
+    except GateError as error:
+        raise GateError(
+            f"{error}; the held-out texts are a tenth of --data: more rows, more --epochs, --unlabelled texts or a lower "
+            "--keep may do it"
+        ) from error
+    return write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, listener=listener)
 
 
 def _programs(manifest: Manifest) -> tuple[ProgramSummary, ...]:

@@ -87,8 +87,7 @@ class Recipe:
         if self.max_length is None:
             if limit is not None and limit < DEFAULT_MAX_LENGTH:
                 listener.say(f"the position table has {limit} rows; the max length is {limit}")
-                return limit
-            return max(DEFAULT_MAX_LENGTH, model.min_length)
+            return model.default_max_length
         if limit is not None and self.max_length > limit:
             raise OptionError(
                 f"--max-length {self.max_length} is over the {limit} rows of the position table: lower it"

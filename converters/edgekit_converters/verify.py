@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from edgekit_converters.loaded import loaded
 from edgekit_converters.metrics import measure
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import Original, run_batches
-from edgekit_converters.packing import Part, write_part
+from edgekit_converters.packing import Part
 from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import golden_texts, sample_texts
@@ -126,20 +125,6 @@ def verify(
     for report in reports:
         _apply_gates(report, recipe)
     return Verified(model, text, tuple(programs), tuple(reports), Golden(tuple(golden)))
-
-
-def write_bundle(path: str | Path, verified: Verified, history: Sequence[HistoryStep]) -> Path:
-    """Packs what was verified, and nothing else, into one file.
-
-    Args:
-        path: Where it goes; an existing file is replaced.
-        verified: What :func:`verify` returned.
-        history: The stages that made it.
-
-    Raises:
-        FileError: The place cannot be written; nothing is left behind.
-    """
-    return write_part(path, verified.part(history))
 
 
 def _reference(

@@ -111,11 +111,12 @@ def distill(
         FileError: A folder or a student's file cannot be read or written.
         MissingExtraError: transformers or accelerate is not installed.
     """
-    listener = listener or LogListener()
+    listener, settings = listener or LogListener(), settings.within(teacher)
     student = find_student(settings.student)
     is_bert = isinstance(student, BertStudent)
     hidden = HIDDEN * is_bert if settings.hidden is None else settings.hidden
-    check_pair(replace(teacher, config=student.config(teacher), pad_to=None), teacher, settings, hidden)
+    small = replace(teacher, name=settings.student, config=student.config(teacher), pad_to=None)
+    check_pair(small, teacher, settings, hidden)
     check_labels(data, teacher)
     if cache is not None:
         cache_folder(cache)

@@ -95,9 +95,10 @@ def train_student(
         FileError: A folder cannot be written.
     """
     check_pair(student, teacher, settings, hidden)
+    settings = settings.within(teacher)
     bf16 = native_bf16() if settings.bf16 is None else bf16_wanted(settings)
     listener.stage(f"Asking {teacher.name} about {len(lessons.texts) + len(lessons.held_out)} texts")
-    asked = Teacher(teacher, max_length=settings.max_length, bf16=bf16, cache=cache)
+    asked = Teacher(teacher, max_length=settings.length, bf16=bf16, cache=cache)
     given = asked.logits((*lessons.texts, *lessons.held_out), listener)
     answers, expected = given[: len(lessons.texts)], given[len(lessons.texts) :]
     truth = np.asarray(lessons.held_out_labels)
@@ -110,11 +111,11 @@ def train_student(
     else:
         learner = learner_of(student, objective, dropout)
     labels = (*lessons.labels, *(UNLABELLED,) * (len(lessons.texts) - len(lessons.labels)))
-    held_out = encode(lessons.held_out, student, settings.max_length)
+    held_out = encode(lessons.held_out, student, settings.length)
     listener.stage(f"Training on {len(lessons.texts)} texts")
     best = train(
         learner.module,
-        rows(encode(lessons.texts, student, settings.max_length), labels, answers),
+        rows(encode(lessons.texts, student, settings.length), labels, answers),
         rows(held_out, lessons.held_out_labels, expected),
         settings,
         learning_rate=settings.learning_rate or learning_rate or settings.peak(student.architecture),
@@ -123,7 +124,7 @@ def train_student(
         listener=listener,
     )
     model = learner.finished(best.weights)
-    said = Teacher(model, max_length=settings.max_length, bf16=False).logits(lessons.held_out, listener).argmax(axis=1)
+    said = Teacher(model, max_length=settings.length, bf16=False).logits(lessons.held_out, listener).argmax(axis=1)
     return TrainedStudent(
         model=model,
         training=best,
@@ -139,13 +140,8 @@ def check_pair(student: TextModel, teacher: TextModel, settings: TrainSettings, 
         raise OptionError(
             f"the student's labels are {', '.join(student.labels)} and its teacher's {', '.join(teacher.labels)}; give --labels"
         )
-    pairs = (("model", student),) if student is teacher else (("student", student), ("teacher", teacher))
-    for who, model in pairs:
-        limit = model.position_limit
-        if limit is not None and settings.max_length > limit:
-            raise OptionError(f"--max-length {settings.max_length} is over the {who}'s {limit}: lower it")
-        if settings.max_length < model.min_length:
-            raise OptionError(f"--max-length must be at least {model.min_length}, as the {who} pads its texts to that")
+    for model in (student, teacher):
+        settings.within(model)
     check_hints(hidden)
     if hidden and not (isinstance(student.config, BertConfig) and isinstance(teacher.config, BertConfig)):
         raise OptionError("--hidden is for BERT students of BERT teachers: a CNN has no such states; drop it")

@@ -37,6 +37,7 @@ class PruneSettings(TrainSettings):
     """What goes, and how the rest recovers.
 
     Attributes:
+        epochs: Passes over the data after each cut.
         ratio: Share of the heads and of the neurons, or of the filters, that goes.
         importance: What decides which; one of IMPORTANCES (``pruning.importance``).
         scope: One of SCOPES: whether the layers compete for what stays, or each loses the same share.
@@ -49,6 +50,7 @@ class PruneSettings(TrainSettings):
         copies: Texts made from each text for the recovery.
     """
 
+    epochs: int = 1
     ratio: float = 0.5
     importance: str = "taylor"
     scope: str = "layer"
@@ -152,7 +154,7 @@ def prune(
         FileError: A folder cannot be written.
         MissingExtraError: transformers, accelerate or scikit-learn is not installed.
     """
-    listener = listener or LogListener()
+    listener, settings = listener or LogListener(), settings.within(model)
     _check(model, data, settings)
     if cache is not None:
         cache_folder(cache)
@@ -238,7 +240,7 @@ def _cut(
         scores = magnitude(model)
     else:
         labels = lessons.labels[: settings.sample]
-        ids = encode(lessons.texts[: len(labels)], model, settings.max_length)
+        ids = encode(lessons.texts[: len(labels)], model, settings.length)
         scores = taylor(model, ids, labels, listener.progress)
     # what is least important may differ in the last digit from processor to processor
     return with_only(model, agreed(best_units(scores, parts_of(whole.config), share, settings.scope)))
@@ -246,7 +248,7 @@ def _cut(
 
 def _accuracy(model: TextModel, lessons: Lessons, settings: PruneSettings, listener: Listener) -> float:
     listener.stage(f"Measuring on {len(lessons.held_out)} texts")
-    logits = Teacher(model, max_length=settings.max_length, bf16=False).logits(lessons.held_out, listener)
+    logits = Teacher(model, max_length=settings.length, bf16=False).logits(lessons.held_out, listener)
     return float((logits.argmax(axis=1) == np.asarray(lessons.held_out_labels)).mean())
 
 

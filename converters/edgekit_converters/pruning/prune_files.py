@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint, save_checkpoint
-from edgekit_converters.data import DataOptions, read_labelled, read_texts
+from edgekit_converters.data import DataOptions, read_training_texts
 from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.pruning.prune import PruneSettings, prune
 from edgekit_converters.training import processes
@@ -104,10 +104,16 @@ def prune_files(
         check_picture(curves)
     listener.stage(f"Reading {model}")
     big = read_checkpoint(model, read or ReadOptions(), listener.say)
-    listener.stage(f"Reading {data}")
-    texts = read_labelled(data, big.labels, data_options, say=listener.say)
-    more = [text for path in unlabelled for text in read_texts(path, data_options, listener.say)]
-    made = prune(big, texts, settings, unlabelled=more, cache=cache, checkpoints=checkpoints, listener=listener)
+    texts = read_training_texts(big.labels, data, unlabelled, data_options, listener)
+    made = prune(
+        big,
+        texts.labelled,
+        settings,
+        unlabelled=texts.unlabelled,
+        cache=cache,
+        checkpoints=checkpoints,
+        listener=listener,
+    )
     if processes.is_main():
         save_checkpoint(replace(made.model, name=out.stem), out)
         if curves is not None:

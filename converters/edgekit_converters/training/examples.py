@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -67,8 +68,8 @@ def split(classes: Sequence[int], settings: TrainSettings) -> Split:
         except ValueError as error:
             shares = f"{settings.held_out:.0%} held out" + (f" and {share:.0%} to test" if share else "")
             raise DataError(
-                f"{count} examples cannot be split into a training part, {shares} with every class in each ({error}); "
-                "give more examples"
+                f"{count} examples cannot be split into a training part, {shares} with every class in each: the rarest class "
+                f"has {min(Counter(classes[index] for index in rest).values())}; give more examples"
             ) from error
         parts.append(drawn)
     return Split(rest, *parts)

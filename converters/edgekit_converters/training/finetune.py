@@ -157,7 +157,7 @@ def finetune(
     if settings.base is not None:
         listener.stage(f"Reading {settings.base}")
         base = read_base(settings.base, labels, settings.seed, listener)
-        _check_base(base.model, settings)
+        settings = _with_base(base.model, settings)
     listener.stage(f"Reading {data}")
     known = base.model.labels if base is not None and base.classifies else None
     read = read_labelled(data, labels or known, data_options, say=listener.say)
@@ -168,7 +168,7 @@ def finetune(
         model = base.model if base.classifies else for_classes(base.model, read.names, settings.seed)
     if settings.clean:
         model = replace(model, clean=settings.clean, stop_words=settings.stop_words)
-    _check_lengths(model, settings)
+    settings = settings.within(model)
     learner = learner_of(model, CrossEntropy(settings.label_smoothing), settings.dropout)
     trained = _trained(learner, read, parts, settings, checkpoints, listener)
     finished = replace(
@@ -215,7 +215,7 @@ def _trained(
         freeze(learner, settings.freeze)
 
     def part(indices: Sequence[int]) -> Rows:
-        ids = encode([read.texts[index] for index in indices], learner.model, settings.max_length)
+        ids = encode([read.texts[index] for index in indices], learner.model, settings.length)
         return rows(ids, [read.labels[index] for index in indices])
 
     learnt, held_out = part(parts.train), part(parts.held_out)
@@ -237,7 +237,7 @@ def _measured(
     model: TextModel, read: LabelledText, indices: Sequence[int], settings: FinetuneSettings, listener: Listener
 ) -> Metrics:
     """How the finished model does on texts that nothing was chosen by."""
-    ids = encode([read.texts[index] for index in indices], model, settings.max_length)
+    ids = encode([read.texts[index] for index in indices], model, settings.length)
     predicted = Original(model).logits(ids, listener.progress).argmax(axis=1)
     return measure([read.labels[index] for index in indices], predicted.tolist(), len(model.labels))
 
@@ -249,17 +249,10 @@ def _cleaned(texts: Sequence[str], indices: Sequence[int], settings: FinetuneSet
     return chosen if clean is None else [clean(text) for text in chosen]
 
 
-def _check_base(model: TextModel, settings: FinetuneSettings) -> None:
+def _with_base(model: TextModel, settings: FinetuneSettings) -> FinetuneSettings:
     if settings.arch not in (None, model.architecture):
         raise OptionError(f"--base {settings.base} is a {model.architecture}: drop --arch {settings.arch}")
-    _check_lengths(model, settings)
-
-
-def _check_lengths(model: TextModel, settings: FinetuneSettings) -> None:
-    if model.position_limit is not None and settings.max_length > model.position_limit:
-        raise OptionError(f"--max-length {settings.max_length} is over the base's {model.position_limit}: lower it")
-    if settings.max_length < model.min_length:
-        raise OptionError(f"--max-length must be at least {model.min_length}, the shortest text that the CNN can read")
+    return settings.within(model)
 
 
 def _step(settings: FinetuneSettings, parts: Split, architecture: str) -> HistoryStep:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from edgekit_converters.model import TextModel
 from edgekit_runtime.errors import OptionError
+
+Settings = TypeVar("Settings", bound="TrainSettings")
 
 LEARNING_RATES = {
     "adamw": {"bert": 5e-5, "cnn": 4e-3},
@@ -40,7 +44,7 @@ class TrainSettings:
         patience: Epochs without a better one after which training stops; None goes on to the end.
         bf16: Whether matrix products are computed in bfloat16; None does where that is faster (``training.precision``).
         seed: Of the split, the order, the dropout and the initial weights.
-        max_length: Longest text in tokens; longer ones are cut.
+        max_length: Longest text in tokens; longer ones are cut. None takes 128, or what the model can read.
         held_out: Share of the examples, stratified, that chooses the best epoch.
         limit: Uses this many examples at most, chosen by the seed; None uses all.
 
@@ -64,7 +68,7 @@ class TrainSettings:
     patience: int | None = None
     bf16: bool | None = None
     seed: int = 42
-    max_length: int = 128
+    max_length: int | None = None
     held_out: float = 0.1
     limit: int | None = None
 
@@ -102,6 +106,29 @@ class TrainSettings:
                 raise OptionError(f"{option} lies between 0 and 1, not at {share}")
         if not 0.0 < self.held_out < 1.0:
             raise OptionError(f"the held-out share lies between 0 and 1, not at {self.held_out}")
+
+    def within(self: Settings, model: TextModel) -> Settings:
+        """The same with a length for texts of ``model``, where none is said.
+
+        Raises:
+            OptionError: The length that is said does not suit the model.
+        """
+        if self.max_length is None:
+            return replace(self, max_length=model.default_max_length)
+        limit = model.position_limit
+        if limit is not None and self.max_length > limit:
+            raise OptionError(
+                f"--max-length {self.max_length} is over the {limit} tokens that {model.name} reads: lower it"
+            )
+        if self.max_length < model.min_length:
+            raise OptionError(f"--max-length must be at least {model.min_length}: {model.name} pads its texts to that")
+        return self
+
+    @property
+    def length(self) -> int:
+        """``max_length``, once :meth:`within` has said it."""
+        assert self.max_length is not None, "within() comes first"
+        return self.max_length
 
     def peak(self, architecture: str) -> float:
         """The learning rate's peak for ``bert`` or ``cnn``."""

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from edgekit.cli.options import (
-    UNSAID,
-    Clean,
-    Json,
-    Labels,
-    StopWords,
-    lengths,
-    names,
-    with_data_options,
-    words_of,
-)
+from edgekit.cli.options import UNREAD, UNSAID, Json, lengths, with_data_options, with_read_options
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit_converters.data import DataOptions
 from edgekit_runtime.errors import require
@@ -27,6 +18,7 @@ Settings = TypeVar("Settings")
 
 
 @with_data_options
+@with_read_options
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or Hugging Face folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; default: beside MODEL.")] = None,
@@ -37,17 +29,7 @@ def command(
         str | None,
         typer.Option("--quantize", help="int8 (default), int8-per-tensor, int8-static, int4, fp16 or none."),
     ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option("--tokenizer", help="vocab.txt, tokenizer.json, a word list or a folder; default: beside MODEL."),
-    ] = None,
-    labels: Labels = None,
-    heads: Annotated[int | None, typer.Option("--heads", help="Attention heads, where no config.json says so.")] = None,
-    pad_to: Annotated[
-        int | None, typer.Option("--pad-to", help="Length to which a CNN's training padded short texts.")
-    ] = None,
-    clean: Clean = None,
-    stop_words: StopWords = None,
+    read: Mapping[str, Any] = UNREAD,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Longest text in tokens; default 128.")] = None,
     buckets: Annotated[
         str | None,
@@ -115,10 +97,6 @@ def command(
         Path | None,
         typer.Option("--recipe", metavar="FILE.toml", help="Settings from a file; a flag given here goes before it."),
     ] = None,
-    trust_checkpoint: Annotated[
-        bool,
-        typer.Option("--trust-checkpoint", help="Let MODEL run code of its own while it is read, with your rights."),
-    ] = False,
     json: Json = False,
 ) -> None:
     """Turn a fine-tuned checkpoint into a verified bundle.
@@ -152,16 +130,7 @@ def command(
                 max_drop=max_drop,
                 max_total_drop=max_total_drop,
             ),
-            read=_given(
-                settings.read,
-                tokenizer=tokenizer,
-                labels=names(labels, "--labels"),
-                heads=heads,
-                pad_to=pad_to,
-                clean=names(clean, "--clean"),
-                stop_words=words_of(stop_words),
-                trust=trust_checkpoint,
-            ),
+            read=replace(settings.read, **read),
             compression=_given(
                 settings.compression,
                 distill=distill,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -74,26 +75,100 @@ DATA_OPTIONS: dict[str, Any] = {
 """The option for each field of DataOptions."""
 
 
-def with_data_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options that make up DataOptions in place of its parameter ``data_options``."""
+UNREAD: Mapping[str, Any] = MappingProxyType({})
+"""What a command gets whose user says nothing of the checkpoint."""
+
+READ_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "tokenizer": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--tokenizer",
+                help="vocab.txt, tokenizer.json, a word list or a folder; default: beside the checkpoint.",
+            ),
+        ],
+        None,
+    ),
+    "labels": (Labels, None),
+    "heads": (
+        Annotated[int | None, typer.Option("--heads", help="Attention heads, where no config.json says so.")],
+        None,
+    ),
+    "pad_to": (
+        Annotated[int | None, typer.Option("--pad-to", help="Length to which a CNN's training padded short texts.")],
+        None,
+    ),
+    "clean": (Clean, None),
+    "stop_words": (StopWords, None),
+    "trust_checkpoint": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--trust-checkpoint", help="Let the checkpoint run code of its own while it is read, with your rights."
+            ),
+        ],
+        False,
+    ),
+}
+"""Annotation and default of each option that makes up a ReadOptions."""
+
+
+def with_options(
+    command: Callable[..., None], parameter: str, options: Mapping[str, tuple[Any, Any]], build: Callable[..., Any]
+) -> Callable[..., None]:
+    """Gives a command some options in place of one parameter.
+
+    Args:
+        command: The command.
+        parameter: Name of the parameter, in whose place among the others the options stand.
+        options: Name to annotation and default of each.
+        build: Makes the parameter's value; its keyword arguments are the options.
+    """
     signature = inspect.signature(command, eval_str=True)
+    replaced = signature.parameters[parameter]
     parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name == "data_options":
-            parameters += (
-                parameter.replace(name=field.name, default=field.default, annotation=DATA_OPTIONS[field.name])
-                for field in dataclasses.fields(DataOptions)
-            )
-        else:
-            parameters.append(parameter)
+    for each in signature.parameters.values():
+        if each is not replaced:
+            parameters.append(each)
+            continue
+        parameters += (
+            each.replace(name=name, default=default, annotation=annotation)
+            for name, (annotation, default) in options.items()
+        )
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
-        said = {name: arguments.pop(name) for name in DATA_OPTIONS}
-        command(**arguments, data_options=DataOptions(**said))
+        said = {name: arguments.pop(name) for name in options}
+        command(**arguments, **{parameter: build(**said)})
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return run
+
+
+def with_data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that make up DataOptions in place of its parameter ``data_options``."""
+    options = {each.name: (DATA_OPTIONS[each.name], each.default) for each in dataclasses.fields(DataOptions)}
+    return with_options(command, "data_options", options, DataOptions)
+
+
+def with_read_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that make up a ReadOptions in place of its parameter ``read``.
+
+    The command gets those fields of ReadOptions that were said, by name: the class itself needs torch.
+    """
+    return with_options(command, "read", READ_OPTIONS, _read)
+
+
+def _read(
+    *, labels: str | None, clean: str | None, stop_words: Path | None, trust_checkpoint: bool, **said: Any
+) -> dict[str, Any]:
+    said |= {
+        "labels": names(labels, "--labels"),
+        "clean": names(clean, "--clean"),
+        "stop_words": words_of(stop_words),
+        "trust": trust_checkpoint or None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def names(value: str | None, option: str) -> tuple[str, ...] | None:

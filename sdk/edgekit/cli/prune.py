@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edgekit.cli.options import UNSAID, Clean, DataPath, Json, Labels, StopWords, names, with_data_options, words_of
+from edgekit.cli.options import UNREAD, UNSAID, DataPath, Json, with_data_options, with_read_options
 from edgekit.cli.terminal import percent
 from edgekit.cli.training_options import (
     UNTOLD,
@@ -21,7 +22,8 @@ from edgekit_runtime.errors import require
 
 
 @with_data_options
-@with_training_options()
+@with_read_options
+@with_training_options(epochs=1)
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or Hugging Face folder.")],
     data: DataPath,
@@ -55,22 +57,8 @@ def command(
         typer.Option("--cache", metavar="DIR", help="Keep the unpruned model's answers there; a later run takes them."),
     ] = None,
     training: TrainingOptions = UNTOLD,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option("--tokenizer", help="The model's tokenizer, as in convert; default: beside MODEL."),
-    ] = None,
-    labels: Labels = None,
-    heads: Annotated[int | None, typer.Option("--heads", help="Attention heads, where no config.json says so.")] = None,
-    pad_to: Annotated[
-        int | None, typer.Option("--pad-to", help="Length to which a CNN's training padded short texts.")
-    ] = None,
-    clean: Clean = None,
-    stop_words: StopWords = None,
+    read: Mapping[str, Any] = UNREAD,
     data_options: DataOptions = UNSAID,
-    trust_checkpoint: Annotated[
-        bool,
-        typer.Option("--trust-checkpoint", help="Let MODEL run code of its own while it is read, with your rights."),
-    ] = False,
     json: Json = False,
 ) -> None:
     """Take the least important part of a model away, and save what is left as a checkpoint for convert.
@@ -101,15 +89,6 @@ def command(
         copies=copies,
         **training.settings,
     )
-    read = ReadOptions(
-        tokenizer=tokenizer,
-        labels=names(labels, "--labels"),
-        heads=heads,
-        pad_to=pad_to,
-        clean=names(clean, "--clean"),
-        stop_words=words_of(stop_words),
-        trust=trust_checkpoint,
-    )
     with training_terminal() as terminal:
         made = prune_files(
             model,
@@ -117,7 +96,7 @@ def command(
             out,
             settings,
             unlabelled=unlabelled or (),
-            read=read,
+            read=ReadOptions(**read),
             data_options=data_options,
             cache=cache,
             checkpoints=training.checkpoints,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import inspect
 import re
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgekit.cli.options import with_options
 from edgekit.cli.terminal import Terminal, print_json, print_result
 
 TRAINING_OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -69,7 +69,12 @@ TRAINING_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[int, typer.Option("--seed", help="Of the split, the order and the initial weights.")],
         42,
     ),
-    "max_length": (Annotated[int, typer.Option("--max-length", help="Longest text in tokens.")], 128),
+    "max_length": (
+        Annotated[
+            int | None, typer.Option("--max-length", help="Longest text in tokens; default 128, or the model's.")
+        ],
+        None,
+    ),
     "limit": (Annotated[int | None, typer.Option("--limit", help="Use this many examples at most.")], None),
     "checkpoints": (
         Annotated[
@@ -88,8 +93,6 @@ TRAINING_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 """Annotation and default of each; all but checkpoints and curves are fields of TrainSettings."""
-
-BESIDE = ("checkpoints", "curves")
 
 
 @dataclass(frozen=True)
@@ -122,29 +125,15 @@ def with_training_options(**defaults: Any) -> Callable[[Callable[..., None]], Ca
 
 
 def _with_training_options(defaults: Mapping[str, Any], command: Callable[..., None]) -> Callable[..., None]:
-    signature = inspect.signature(command, eval_str=True)
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name == "training":
-            parameters += (
-                parameter.replace(
-                    name=name,
-                    default=defaults.get(name, default),
-                    annotation=_chosen(annotation) if defaults.get(name, default) is not default else annotation,
-                )
-                for name, (annotation, default) in TRAINING_OPTIONS.items()
-            )
-        else:
-            parameters.append(parameter)
+    options = {}
+    for name, (annotation, custom) in TRAINING_OPTIONS.items():
+        default = defaults.get(name, custom)
+        options[name] = (_chosen(annotation) if default is None is not custom else annotation, default)
+    return with_options(command, "training", options, _training)
 
-    @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        said = {name: arguments.pop(name) for name in TRAINING_OPTIONS}
-        beside = {name: said.pop(name) for name in BESIDE}
-        command(**arguments, training=TrainingOptions(said, **beside))
 
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return run
+def _training(*, checkpoints: Path | None, curves: Path | None, **settings: Any) -> TrainingOptions:
+    return TrainingOptions(settings, checkpoints, curves)
 
 
 def _chosen(annotation: Any) -> Any:
