@@ -1,9 +1,10 @@
 """A teacher and what becomes of it: distilled, pruned, trimmed, in a cascade. Size, accuracy and speed beside transformers.
 
-Every bundle is int8 and made by edgekit's own commands; one that lies in --keep already is measured as it is.
+Every bundle is int8 and made by edgekit's own commands; one that lies in --keep already is measured as it is. They share the
+teacher's answers: the first that learns from them pays for all.
 
 Example:
-    python benchmarks/long_reviews.py --out reviews.txt
+    python benchmarks/long_reviews.py --without dev.tsv --out reviews.txt
     python benchmarks/students.py --model model.pt --train train.tsv --unlabelled reviews.txt --data dev.tsv --keep students
 """
 
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,17 +30,19 @@ from harness import Lane, Ratio, Times, interleave, markdown_table, ratio_of_mea
 from machine import Machine, describe_machine
 
 TEACHER = "teacher"
+TRIMMED = "teacher, trimmed"
+UNLABELLED = "--unlabelled"
 VARIANTS: dict[str, tuple[str, ...]] = {
     TEACHER: (),
-    "teacher, trimmed": ("--trim-vocab",),
-    "cnn": ("--distill", "cnn"),
-    "cnn-small": ("--distill", "cnn-small"),
+    TRIMMED: ("--trim-vocab",),
+    "cnn": ("--distill", "cnn", UNLABELLED),
+    "cnn-small": ("--distill", "cnn-small", UNLABELLED),
     "bert-3x384, trimmed": ("--distill", "bert-3x384", "--trim-vocab"),
     "pruned by half": ("--prune", "0.5"),
     "pruned by half, trimmed": ("--prune", "0.5", "--trim-vocab"),
-    "cascade cnn → teacher": ("--cascade", "cnn"),
+    "cascade cnn → teacher": ("--cascade", "cnn", UNLABELLED),
 }
-"""Name in the tables to the flags of ``edgekit convert``."""
+"""Name in the tables to the flags of ``edgekit convert``. CNNs get the unlabelled texts too, if there are such."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Row:
         mean_ms: Over all timed calls.
         faster: How many times the peer's median is its own, each at its better thread count.
         faster_on_average: The same of means, which is what counts in a cascade.
-        made_in_s: Seconds that making it took; null where the bundle was there already.
+        made_in_s: Seconds that making it took, of any run; null where no report lies beside the bundle.
         answered_by: Role to the share of texts that it answered; null in what is no cascade.
     """
 
@@ -86,7 +89,7 @@ class Students:
 
 @dataclass(frozen=True)
 class Made:
-    """A bundle, and how many seconds making it took; None if it was there."""
+    """A bundle, and how many seconds making it took; None if nobody knows."""
 
     name: str
     path: Path
@@ -124,18 +127,22 @@ def make(name: str, arguments: Any, work: Path) -> Made:
         RuntimeError: The command failed; its message is on stderr.
     """
     path = work / ("-".join(name.replace("→", "").replace(",", "").split()) + ".edgekit")
-    if path.exists():
-        return Made(name, path, None)
-    flags = list(VARIANTS[name])
-    if flags:
-        flags += ["--data", str(arguments.train), "--cache", str(work / "answers"), "--max-total-drop", "1"]
-        flags += ["--unlabelled", str(arguments.unlabelled)] if arguments.unlabelled else []
-        flags += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
-    begin = time.perf_counter()
-    command = [*EDGEKIT, "convert", str(arguments.model), "--out", str(path), "--eval", str(arguments.data), *flags]
-    if (ended := subprocess.run(command, stdout=subprocess.DEVNULL)).returncode:
-        raise RuntimeError(f"edgekit convert for {name} failed with exit code {ended.returncode}")
-    return Made(name, path, time.perf_counter() - begin)
+    report = path.with_suffix(".json")
+    if not path.exists():
+        flags = [flag for flag in VARIANTS[name] if flag != UNLABELLED]
+        if UNLABELLED in VARIANTS[name] and arguments.unlabelled:
+            flags += [UNLABELLED, str(arguments.unlabelled)]
+        if flags:
+            flags += ["--data", str(arguments.train), "--max-total-drop", "1"]
+        if flags and name != TRIMMED:  # which trains nothing
+            flags += ["--cache", str(work / "answers")]
+            flags += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
+        command = [*EDGEKIT, "convert", str(arguments.model), "--out", str(path), "--eval", str(arguments.data), *flags]
+        ended = subprocess.run([*command, "--json"], stdout=subprocess.PIPE)
+        if ended.returncode:
+            raise RuntimeError(f"edgekit convert for {name} failed with exit code {ended.returncode}")
+        report.write_bytes(ended.stdout)
+    return Made(name, path, json.loads(report.read_bytes())["seconds"]["total"] if report.exists() else None)
 
 
 def measure(made: Sequence[Made], folder: Path, data: LabelledText, arguments: Any, machine: Machine) -> Students:
