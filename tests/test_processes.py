@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.training import processes
@@ -114,6 +115,47 @@ def test_two_processes_train_one_model(reviews, tmp_path):
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["checkpoint-30"], "320 texts by 2 times 16, 3 times"
     model = read_checkpoint(tmp_path / "m.pt", ReadOptions(), lambda message: None)
     assert model.history[0].settings["processes"] == 2
+
+
+def test_what_unfreezes_in_two_processes_learns_as_in_one(reviews, bert_base, tmp_path):
+    """Gradients of layers that begin to learn later are averaged too: two halves of a batch are the batch."""
+    flags = (
+        "finetune",
+        reviews,
+        "--base",
+        bert_base,
+        "--unfreeze",
+        "gradual",
+        "--epochs",
+        4,
+        "--limit",
+        72,
+        "--json",
+    )  # 64 to learn
+    flags += ("--optimizer", "sgd", "--learning-rate", 0.05, "--dropout", 0.0, "--no-bf16", "--test", 0, "--out")
+    trained = []
+    for command in (
+        [SCRIPT, *flags, "one.pt", "--batch-size", 32],
+        torchrun(*flags, "two.pt", "--batch-size", 16),
+    ):
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        made = json.loads(done.stdout)
+        trained.append((made, read_checkpoint(tmp_path / made["checkpoint"], ReadOptions(), lambda message: None)))
+    (alone, one), (both, two) = trained
+    assert (alone["processes"], both["processes"]) == (1, 2)
+    start = read_checkpoint(bert_base, ReadOptions(), lambda message: None)
+    moved = {name for name, tensor in one.weights.items() if not torch.equal(tensor, start.weights[name])}
+    assert {"bert.embeddings.word_embeddings.weight", "bert.encoder.layer.0.output.dense.weight"} <= moved
+    for name, tensor in one.weights.items():
+        torch.testing.assert_close(two.weights[name], tensor, atol=1e-5, rtol=0)
 
 
 def test_a_killed_process_ends_the_others(reviews, tmp_path, started):

@@ -21,6 +21,9 @@ BERT_DROPOUT = 0.1
 BERT_SPREAD = 0.02
 """Standard deviation of a fresh BERT's weights (arXiv 1810.04805)."""
 
+CNN_SPREAD = 0.1
+"""Of a fresh CNN's token vectors. Where they begin at torch's 1, what they learn hardly stands out from what they began as."""
+
 PREFIX = "network."
 """Before the names of the trained network in a learner's state dict."""
 
@@ -133,11 +136,13 @@ def learner_of(model: TextModel, objective: Objective, dropout: float | None = N
 
 
 def fresh_weights(config: BertConfig | CnnConfig, seed: int) -> dict[str, Tensor]:
-    """Initial weights under a TextModel's names, by the seed: a BERT's as BERT's were, a CNN's as torch does."""
+    """Initial weights under a TextModel's names, by the seed: a BERT's as BERT's were, a CNN's as torch does but for the token vectors."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(config, CnnConfig):
-            return dict(Cnn(config).state_dict())
+            network = Cnn(config)
+            nn.init.normal_(network.words.weight, std=CNN_SPREAD)
+            return dict(network.state_dict())
         own_name = FAMILIES[config.family].own_name
         return {own_name(name): _fresh(name, shape) for name, shape in bert_shapes(config).items()}
 

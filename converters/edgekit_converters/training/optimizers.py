@@ -23,7 +23,8 @@ def optimizer_of(module: nn.Module, settings: TrainSettings, learning_rate: floa
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=settings.momentum, fused=True)
+        # fused, it cannot take a parameter that begins to learn later, as gradual unfreezing has it
+        return torch.optim.SGD(groups, lr=learning_rate, momentum=settings.momentum, foreach=True)
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=learning_rate, momentum=settings.momentum, foreach=True)
     if settings.optimizer == "adagrad":
