@@ -30,6 +30,9 @@ from harness import Lane, Ratio, Times, interleave, markdown_table, ratio_of_mea
 from machine import Machine, describe_machine
 
 TEACHER = "teacher"
+COLORS = ("#8a8f98", "#1b2a49", "#3b6fb6", "#d1495b", "#edae49", "#00798c", "#66a182", "#a8c686", "#7d4f9e")
+"""Of the rows in the picture; the first is transformers."""
+
 TRIMMED = "teacher, trimmed"
 UNLABELLED = "--unlabelled"
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -241,36 +244,30 @@ def markdown(result: Students) -> str:
 
 
 def draw(result: Students, path: Path) -> None:
-    """Accuracy against time and against size."""
+    """Accuracy against time and against size; a row has one colour in both."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ours = [row for row in result.rows if row.bytes is not None]
+    colors = dict(zip((row.name for row in result.rows), COLORS, strict=False))
     with mpl.rc_context({"font.size": 10, "svg.hashsalt": "edgekit", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(10, 4.6), layout="constrained")
+        figure = Figure(figsize=(10, 4.2), layout="constrained")
         FigureCanvasAgg(figure)
         time_axes, size_axes = figure.subplots(1, 2, sharey=True)
-        for axes, label, pairs in (
-            (time_axes, "mean time of a text, text in to label out, ms", [(row.mean_ms, row) for row in result.rows]),
-            (size_axes, "bundle, MB", [((row.bytes or 0) / 1e6, row) for row in ours]),
+        for axes, label, places in (
+            (time_axes, "mean time of a text, text in to label out, ms", {row: row.mean_ms for row in result.rows}),
+            (size_axes, "bundle, MB", {row: row.bytes / 1e6 for row in result.rows if row.bytes is not None}),
         ):
-            for x, row in pairs:
-                peer = row.bytes is None
-                axes.plot([x], [100 * row.accuracy], "s" if peer else "o", color="#8a8f98" if peer else "#3b6fb6", ms=8)
-                axes.annotate(
-                    row.name,
-                    (x, 100 * row.accuracy),
-                    xytext=(0, 8),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=8,
-                )
+            for row, place in places.items():
+                marker = "s" if row.bytes is None else "o"
+                axes.plot([place], [100 * row.accuracy], marker, color=colors[row.name], ms=9, label=row.name)
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlabel(label)
-            axes.margins(x=0.15, y=0.15)
+            axes.margins(x=0.1, y=0.1)
             axes.grid(alpha=0.2)
             axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(*time_axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
         time_axes.set_ylabel(f"accuracy on {result.examples} texts, %")
         picture = io.BytesIO()
         figure.savefig(picture, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else {})
