@@ -138,7 +138,7 @@ def same(first: Trained, second: Trained) -> bool:
 def test_every_optimiser_learns_with_its_own_learning_rate(optimizer):
     made = run(settings_of(optimizer=optimizer, epochs=8))
     assert made.accuracy == 1.0, made.curve
-    assert made.curve[-1].loss < 0.7 * made.curve[0].loss
+    assert made.curve[-1].loss < 0.8 * made.curve[0].loss
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -321,7 +321,7 @@ def test_targets_take_the_place_of_labels():
     learner = learner_of(model_of(CNN), distance)
     ids = encode(TEXTS, learner.model, 16)
     taught = rows(ids, targets=[[1.0 - label, float(label)] for label in CLASSES])
-    settings = settings_of(epochs=6)
+    settings = settings_of(epochs=10)
     made = train(
         learner.module, taught, taught, settings, learning_rate=0.01, pad_id=0, checkpoints=None, listener=Heard()
     )
