@@ -335,7 +335,7 @@ def test_students_and_teachers_that_do_not_go_together(teacher, data, cnn_checkp
         run(teacher, hidden=1.0)
     with pytest.raises(OptionError, match="--max-length 128 is over the 96 tokens that"):
         run(teacher, max_length=128)
-    with pytest.raises(OptionError, match=r"--max-length must be at least 3: .*small.toml pads its texts to that"):
+    with pytest.raises(OptionError, match=r"--max-length must be at least 3: .*tiny.toml pads its texts to that"):
         run(teacher, max_length=2)
     with pytest.raises(OptionError, match="there is no student 'lstm'"):
         run(teacher, student="lstm")
