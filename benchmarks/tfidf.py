@@ -122,7 +122,7 @@ def networks(train: LabelledText, test: LabelledText, arguments: Any, work: Path
         model, bundle = work / f"cnn-{seed}.pt", work / f"cnn-{seed}.edgekit"
         flags = ["--arch", "cnn", "--test", "0", "--seed", str(seed), *arguments.finetune.split()]
         edgekit("finetune", source, "--labels", ",".join(train.names), *flags, "--out", model, "--json")
-        edgekit("convert", model, "--out", bundle, "--eval", source, *lengths(flags), "--json")
+        edgekit("convert", model, "--out", bundle, *lengths(flags), "--json")
         bundles.append(bundle)
         rows.append(bundled(f"CNN, int8, seed {seed}", bundle, test))
     if len(bundles) > 1:
