@@ -255,10 +255,10 @@ def draw(result: Students, path: Path) -> None:
         FigureCanvasAgg(figure)
         time_axes, size_axes = figure.subplots(1, 2, sharey=True)
         for axes, label, places in (
-            (time_axes, "mean time of a text, text in to label out, ms", {row: row.mean_ms for row in result.rows}),
-            (size_axes, "bundle, MB", {row: row.bytes / 1e6 for row in result.rows if row.bytes is not None}),
+            (time_axes, "mean time of a text, text in to label out, ms", [(row, row.mean_ms) for row in result.rows]),
+            (size_axes, "bundle, MB", [(row, row.bytes / 1e6) for row in result.rows if row.bytes is not None]),
         ):
-            for row, place in places.items():
+            for row, place in places:
                 marker = "s" if row.bytes is None else "o"
                 axes.plot([place], [100 * row.accuracy], marker, color=colors[row.name], ms=9, label=row.name)
             axes.set_xscale("log")

@@ -16,6 +16,7 @@ import torch
 
 from conftest import missing
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.data import LabelledText
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -24,6 +25,9 @@ contenders = importlib.import_module("contenders")
 conversion = importlib.import_module("conversion")
 pte_programs = importlib.import_module("pte_programs")
 stock_pte = importlib.import_module("stock_pte")
+students = importlib.import_module("students")
+tfidf = importlib.import_module("tfidf")
+describe_machine = importlib.import_module("machine").describe_machine
 
 
 def test_a_constant_ratio_has_no_interval() -> None:
@@ -99,6 +103,12 @@ def test_the_vocabulary_of_the_random_model_has_the_size_and_the_places_of_the_r
     assert "好" in pieces and all(not piece.isspace() and len(piece.splitlines()) == 1 for piece in pieces)
 
 
+class Silent:
+    """A terminal that keeps still."""
+
+    def stage(self, title: str) -> None: ...
+
+
 def bench(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
@@ -109,6 +119,40 @@ def test_without_a_model_the_usage_says_how_to_make_one(script: str) -> None:
     ended = bench(script)
     assert ended.returncode == 2
     assert "edgekit demo" in ended.stderr and "--model" in ended.stderr
+
+
+def test_students_are_a_table_and_a_picture(tmp_path: Path) -> None:
+    alone, ratio = harness.Ratio(1.0, 1.0, 1.0), harness.Ratio(14.4, 13.5, 15.3)
+    peer = students.Row("the peer", None, 0.5, 1.0, 2, 14.0, 15.0, alone, alone, None, None)
+    answered = {"main": 0.25, "student": 0.75}
+    cascade = students.Row("the cascade", 2_500_000, 0.75, 1.5, 1, 0.16, 1.07, ratio, ratio, 90.0, answered)
+    result = students.Students(describe_machine(()), 4, 2, 10, (peer, cascade))
+    table = students.markdown(result)
+    assert "| the peer | – | 50.00% | 100.0% | 14.000 |" in table
+    assert "| the cascade | 2.50 | 75.00% | 150.0% | 0.160 | 1.070 | 14.40 × (13.50 – 15.30) |" in table
+    assert "the cascade: main answered 25.0%, student answered 75.0%" in table
+    students.draw(result, tmp_path / "picture.svg")
+    picture = (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    assert picture.count(">the cascade<") == 1 and students.COLORS[0] in picture and students.COLORS[1] in picture
+    assert len(students.COLORS) == 1 + len(students.VARIANTS)
+
+
+def test_tfidf_learns_from_one_part_and_is_measured_on_another(tmp_path: Path) -> None:
+    def part(things: str) -> LabelledText:
+        pairs = [(f"{word} {thing}", label) for thing in things.split() for label, word in enumerate(("差的", "好的"))]
+        texts, labels = zip(*pairs, strict=True)
+        return LabelledText(texts, labels, "made up", ("negative", "positive"))
+
+    row = tfidf.linear("characters", part("书 酒店 手机 电影"), part("房间 音乐"), tmp_path, Silent())
+    assert row.accuracy == 1.0
+    assert row.bytes == (tmp_path / "tfidf-characters.pickle").stat().st_size
+    assert 0 < row.ms < 1000
+
+
+def test_buckets_reach_as_far_as_the_texts_that_were_learned_from() -> None:
+    assert tfidf.lengths(["--epochs", "5"]) == []
+    assert tfidf.lengths(["--max-length", "200"]) == ["--max-length", "200", "--buckets", "16,32,64,128,200"]
+    assert tfidf.lengths(["--max-length", "64"]) == ["--max-length", "64", "--buckets", "16,32,64"]
 
 
 @pytest.mark.slow
