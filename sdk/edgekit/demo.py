@@ -34,14 +34,14 @@ LONG_REVIEWS = 4000
 
 STUDENTS = {
     "distilled: cnn": Compression(distill="cnn"),
-    "pruned by half": Compression(prune=0.5, epochs=1),
+    "pruned by half": Compression(prune=0.5),
     "cascade cnn → whole": Compression(cascade="cnn", keep=0.98),
 }
 """Rows of the tour's table to what becomes of the model."""
 
 QUICK_STUDENTS = {
     "distilled: cnn-small": Compression(distill="cnn-small", copies=1),
-    "pruned by half": Compression(prune=0.5, epochs=1),
+    "pruned by half": Compression(prune=0.5),
 }
 
 
