@@ -136,7 +136,7 @@ def learner_of(model: TextModel, objective: Objective, dropout: float | None = N
 
 
 def fresh_weights(config: BertConfig | CnnConfig, seed: int) -> dict[str, Tensor]:
-    """Initial weights under a TextModel's names, by the seed: a BERT's as BERT's were, a CNN's as torch does but for the table."""
+    """Initial weights under a TextModel's names, by the seed: a BERT's as BERT's were, a CNN's as torch's but for the table."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(config, CnnConfig):
