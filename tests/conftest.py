@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from edgekit_converters.recipe import Recipe
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
 CI = bool(os.environ.get("CI"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell runs the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start and interrupt would ignore it too
 
 THINGS = ("film", "room", "phone", "meal", "story", "service", "电影", "房间")
 GOOD = (
