@@ -133,7 +133,7 @@ def test_the_number_of_classifications_is_bounded(classify: ek.Classifier, monke
     assert len(classify.encoder.ids(text)) == 3
     assert sum(batches) - 1 == len(explanation.words) == (2 * MAX_WORDS + 1 + 2) // 3
     assert explanation.words[0].text == "good \ufffd \ufffd"
-    assert explanation.words[0].weight > 0.1 > explanation.words[1].weight == 0
+    assert explanation.words[0].weight > 0.05 > explanation.words[1].weight == 0
     assert explanation.words[-1].end == len(text)
 
 
