@@ -9,10 +9,10 @@ import torch
 from conftest import PIECES
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.loaded import loaded
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets.litert import LiteRtTarget
+from edgekit_runtime.progress import LogListener
 from edgekit_runtime.text import TextEncoder
 from originals import answers, original_answers, random_rows, text_cnn
 

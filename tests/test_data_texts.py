@@ -13,10 +13,10 @@ import pytest
 import datadoc
 from edgekit_converters.data import DataOptions, read_texts, read_training_texts
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.errors import DataError, FileError, OptionError
+from edgekit_runtime.progress import LogListener
 from test_data_forms import FORMS, LINE_PAIRS, PAIRS, write, write_parquet
 
 LINES = ["good, really good", 'a "bad" film, and long', "", "电影很好👍", '"never closed, again']

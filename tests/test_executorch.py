@@ -17,7 +17,6 @@ from edgekit_converters.loaded import loaded
 from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes, load_cnn
 from edgekit_converters.networks.unpadded import unpadded
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec, Sample
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import sample_texts
@@ -28,6 +27,7 @@ from edgekit_converters.targets.tools import running
 from edgekit_runtime.engines.executorch import ExecuTorchEngine
 from edgekit_runtime.engines.litert import LiteRtEngine
 from edgekit_runtime.errors import LoweringError, OptionError
+from edgekit_runtime.progress import LogListener
 from originals import random_rows
 from test_buckets import Heard
 from test_checkpoint_conversions import KINDS

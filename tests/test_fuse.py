@@ -24,7 +24,6 @@ from edgekit_converters.combining.fuse import combine_bundles
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_converters.packing import Part, read_part, write_part
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.recorded import recorded_recipe
@@ -35,6 +34,7 @@ from edgekit_runtime.bundle import MANIFEST
 from edgekit_runtime.errors import BundleError, DataError, FileError, GateError, GoldenMismatchError, OptionError
 from edgekit_runtime.golden import Golden
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.progress import LogListener
 from test_cli import edgekit, fails
 
 KEEP = 0.9

@@ -16,9 +16,9 @@ from edgekit_converters.distillation.distill import DistillSettings
 from edgekit_converters.distillation.lessons import lessons_of
 from edgekit_converters.distillation.students import BertStudent, CnnStudent
 from edgekit_converters.model import TextModel
-from edgekit_converters.progress import LogListener
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.progress import LogListener
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "students.md"
 SHORT = tuple(

@@ -9,10 +9,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekit_converters.networks.cnn import Cnn, CnnConfig
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import litert
 from edgekit_converters.targets.litert_shared import BUFFER_ALIGNMENT, with_shared_vectors
+from edgekit_runtime.progress import LogListener
 
 ROWS = 500
 BUCKETS = (8, 16, 32)

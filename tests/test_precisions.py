@@ -19,7 +19,6 @@ from edgekit_converters.calibration import choose_samples
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.loaded import loaded
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec, Sample
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import sample_texts
@@ -29,6 +28,7 @@ from edgekit_converters.targets.litert_quantize import quantize
 from edgekit_converters.targets.tools import tools_kept_quiet
 from edgekit_runtime import open_bundle
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.progress import LogListener
 from edgekit_runtime.text import TextEncoder
 from originals import answers, random_rows, text_cnn
 from test_benchmarks import bench

@@ -18,7 +18,6 @@ from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
 from edgekit_converters.packing import Part, write_part, write_parts
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import LogListener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets.litert import LiteRtTarget
@@ -26,6 +25,7 @@ from edgekit_converters.verify import verify
 from edgekit_runtime import load, open_bundle
 from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden
+from edgekit_runtime.progress import LogListener
 
 BUCKETS = (8, 32)
 RECIPE = Recipe(max_length=32, buckets=BUCKETS)

@@ -9,8 +9,8 @@ from functools import cache
 from itertools import accumulate
 
 from edgekit_converters.model import TextModel
-from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import AUTO, Recipe
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder
 
 MOST_BUCKETS = 4

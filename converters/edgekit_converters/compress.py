@@ -11,12 +11,12 @@ from edgekit_converters.combining.combine import STUDENT
 from edgekit_converters.combining.threshold import KEEP, check_keep
 from edgekit_converters.data import LabelledText, TrainingTexts
 from edgekit_converters.model import TextModel
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import AUTO, Recipe
 from edgekit_converters.tokenizer.trim import RAREST, trim, trimmed_model
 from edgekit_converters.training import processes
 from edgekit_runtime.combination import MAIN
 from edgekit_runtime.errors import OptionError, require
+from edgekit_runtime.progress import Listener, LogListener
 
 STUDENTS = ("distill", "cascade")
 """The fields of Compression that name a student."""

@@ -9,10 +9,10 @@ from typing import Any
 from edgekit_converters.buckets import fit_buckets
 from edgekit_converters.calibration import choose_samples
 from edgekit_converters.model import TextModel
-from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets import Lowered, Target
 from edgekit_runtime.manifest import HistoryStep, TextSpec
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder
 
 

@@ -16,9 +16,9 @@ from edgekit_converters.checkpoint import save_checkpoint
 from edgekit_converters.model import TextModel
 from edgekit_converters.networks.cnn import Cnn, CnnConfig
 from edgekit_converters.pipeline import Conversion, convert
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.tokenizer import bert_tokenizer, describe_tokenizer
+from edgekit_runtime.progress import Listener, LogListener
 
 PIECES = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]"),

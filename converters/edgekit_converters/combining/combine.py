@@ -14,11 +14,11 @@ from edgekit_converters.combining.fitting import fitting
 from edgekit_converters.combining.threshold import KEEP, Threshold, check_keep, find_threshold
 from edgekit_converters.data import LabelledText
 from edgekit_converters.packing import Part, write_parts
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_runtime import jsonio
 from edgekit_runtime.combination import AVERAGE, CASCADE, MAIN, Combination
 from edgekit_runtime.errors import DataError, GateError
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.progress import Listener, LogListener
 
 STUDENT = "student"
 """The role of a cascade's first model."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgekit_converters.packing import Part
-from edgekit_converters.progress import Listener
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.progress import Listener
 
 
 def fitting(parts: Mapping[str, Part], listener: Listener) -> dict[str, Part]:

@@ -9,9 +9,9 @@ from edgekit_converters.combining.combine import Fusion, find_cascade, write_ave
 from edgekit_converters.combining.threshold import KEEP, check_keep
 from edgekit_converters.data import DataOptions, read_labelled
 from edgekit_converters.packing import read_part
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_runtime.bundle import writable_file
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.progress import Listener, LogListener
 
 
 def combine_bundles(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit_converters.data.options import DataOptions
 from edgekit_converters.data.reading import LabelledText, read_labelled, read_texts
-from edgekit_converters.progress import Listener
+from edgekit_runtime.progress import Listener
 
 PLAIN_TEXT = ".txt"
 

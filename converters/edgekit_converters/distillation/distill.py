@@ -18,12 +18,12 @@ from edgekit_converters.distillation.students import BertStudent, Student, find_
 from edgekit_converters.distillation.teacher import cache_folder
 from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.tokenizer.trim import RAREST, trim, trimmed_model
 from edgekit_converters.training.checkpoints import writable_folder
 from edgekit_converters.training.processes import world_size
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.progress import Listener, LogListener
 
 HIDDEN = 1.0
 """Weight of the hints that a BERT student gets unless the settings say otherwise."""

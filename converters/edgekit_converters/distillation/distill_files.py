@@ -10,12 +10,12 @@ from edgekit_converters.checkpoint import ReadOptions, read_checkpoint, save_che
 from edgekit_converters.data import DataOptions, read_training_texts
 from edgekit_converters.distillation.distill import DistillSettings, distill
 from edgekit_converters.distillation.students import find_student
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.training import processes
 from edgekit_converters.training.curves import check_picture, draw_curves
 from edgekit_converters.training.loop import Epoch
 from edgekit_runtime.bundle import writable_file
 from edgekit_runtime.errors import require
+from edgekit_runtime.progress import Listener, LogListener
 
 
 @dataclass(frozen=True)

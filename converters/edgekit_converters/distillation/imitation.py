@@ -14,13 +14,13 @@ from edgekit_converters.distillation.soft_targets import SoftTargets
 from edgekit_converters.distillation.teacher import Teacher
 from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
-from edgekit_converters.progress import Listener
 from edgekit_converters.training.examples import encode, rows
 from edgekit_converters.training.learners import Learner, learner_of
 from edgekit_converters.training.loop import Epoch, Trained, train
 from edgekit_converters.training.precision import bf16_wanted, native_bf16
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.progress import Listener
 
 DROPOUT = 0.1
 """Where the settings say none. Whoever is told the answer in degrees needs less of it than whoever is told a label."""

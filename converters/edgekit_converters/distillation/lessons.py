@@ -11,10 +11,10 @@ from edgekit_converters.augmentation.augment import AugmentSettings, augment
 from edgekit_converters.augmentation.sentences import sentences
 from edgekit_converters.data import LabelledText
 from edgekit_converters.model import TextModel
-from edgekit_converters.progress import Listener
 from edgekit_converters.training.examples import split
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import DataError
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import load_tokenizer
 
 MASK_TOKEN = "[MASK]"

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import run_batches
-from edgekit_converters.progress import Listener
 from edgekit_converters.training.examples import encode
 from edgekit_converters.training.processes import rank, state, together, world_size
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import replacing
 from edgekit_runtime.errors import FileError
+from edgekit_runtime.progress import Listener
 
 SHARD_TEXTS = 10_000
 FORMAT = "edgekit teacher logits 1"

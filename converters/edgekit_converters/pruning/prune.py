@@ -19,7 +19,6 @@ from edgekit_converters.distillation.teacher import Teacher, cache_folder
 from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.pruning.importance import IMPORTANCES, magnitude, taylor
 from edgekit_converters.pruning.parts import parts_of, with_only
 from edgekit_converters.pruning.ranking import SCOPES, best_units
@@ -30,6 +29,7 @@ from edgekit_converters.training.processes import agreed
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.progress import Listener, LogListener
 
 
 @dataclass(frozen=True)

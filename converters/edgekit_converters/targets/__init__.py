@@ -12,10 +12,10 @@ from typing import ClassVar, Protocol
 
 from torch import nn
 
-from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import Program
+from edgekit_runtime.progress import Listener
 
 TARGETS = {
     "litert": "edgekit_converters.targets.litert:LiteRtTarget",

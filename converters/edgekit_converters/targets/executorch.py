@@ -12,7 +12,6 @@ from torch import nn
 from edgekit_converters.networks.bert import Bert
 from edgekit_converters.networks.cnn import Cnn
 from edgekit_converters.networks.unpadded import unpadded
-from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.executorch_quantize import calibrate, quantize_weights
@@ -20,6 +19,7 @@ from edgekit_converters.targets.tools import require_tools, running
 from edgekit_runtime.engines.executorch import DISTRIBUTION, OFFICIAL
 from edgekit_runtime.errors import LoweringError, OptionError
 from edgekit_runtime.manifest import Program, TensorSpec
+from edgekit_runtime.progress import Listener
 
 FILE = "model.pte"
 TOOLS = ("executorch", "torchao", "torch")

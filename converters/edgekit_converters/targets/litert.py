@@ -11,7 +11,6 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.litert_quantize import quantize
@@ -20,6 +19,7 @@ from edgekit_converters.targets.tools import interrupts_deferred, require_tools,
 from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import Program, TensorSpec
+from edgekit_runtime.progress import Listener
 
 FILE = "model.tflite"
 TOOLS = ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert", "torch")

@@ -15,11 +15,11 @@ from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
 from edgekit_converters.networks.families import FAMILIES
-from edgekit_converters.progress import Listener
 from edgekit_converters.tokenizer import check_fits, find_tokenizer, read_tokenizer
 from edgekit_converters.training.learners import fresh_weights
 from edgekit_converters.training.wordpiece import train_wordpiece
 from edgekit_runtime.errors import CheckpointError, FileError, OptionError, TokenizerError
+from edgekit_runtime.progress import Listener
 
 CNN_VOCABULARY = 8000
 CNN_HIDDEN = 64

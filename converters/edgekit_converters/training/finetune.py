@@ -12,7 +12,6 @@ from edgekit_converters.data import DataOptions, LabelledText, read_labelled
 from edgekit_converters.metrics import Metrics, measure
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import Original
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.training import processes
 from edgekit_converters.training.bases import for_classes, fresh_cnn, read_base
 from edgekit_converters.training.checkpoints import writable_folder
@@ -29,6 +28,7 @@ from edgekit_runtime.bundle import writable_file
 from edgekit_runtime.cleaning import check_cleaning, cleaner
 from edgekit_runtime.errors import OptionError, require
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.progress import Listener, LogListener
 from edgekit_runtime.text import well_formed
 
 ARCHITECTURES = ("bert", "cnn")

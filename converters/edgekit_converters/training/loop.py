@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgekit_converters.progress import Listener
 from edgekit_converters.training import processes
 from edgekit_converters.training.batches import Batches, ready
 from edgekit_converters.training.checkpoints import Checkpoint, Checkpoints, Purpose, purpose_of
@@ -19,6 +18,7 @@ from edgekit_converters.training.examples import Row, packed
 from edgekit_converters.training.precision import bf16_wanted
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import FileError, require
+from edgekit_runtime.progress import Listener
 
 __all__ = ["Epoch", "Point", "Trained", "train"]
 

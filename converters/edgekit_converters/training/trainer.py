@@ -14,7 +14,6 @@ import transformers
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from edgekit_converters.progress import Listener
 from edgekit_converters.training import processes
 from edgekit_converters.training.batches import Batches, Shuffled, Sorted
 from edgekit_converters.training.checkpoints import OPTIMIZER, SCHEDULE, Checkpoints, Purpose, damage_named
@@ -23,6 +22,7 @@ from edgekit_converters.training.optimizers import optimizer_of
 from edgekit_converters.training.schedules import Plateau, schedule_of
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import TrainingError
+from edgekit_runtime.progress import Listener
 
 POINTS = 48
 """So many points an epoch are kept of the training loss."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from edgekit_converters.model import TokenizerFile
-from edgekit_converters.progress import Listener
 from edgekit_converters.tokenizer import describe_tokenizer
 from edgekit_converters.tokenizer.bert import SPECIAL_TOKENS, bert_tokenizer
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import well_formed
 
 
