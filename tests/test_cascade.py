@@ -24,7 +24,7 @@ from edgekit_runtime.errors import BundleError, EngineError, EngineUnavailableEr
 from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.golden import Golden, GoldenText
 from edgekit_runtime.manifest import Manifest, ModelEntry, Program
-from edgekit_runtime.profiling.latency import measure_latency
+from edgekit_runtime.profiling.latency import summarise, time_round
 from edgekit_runtime.text import TextEncoder
 
 GOLDEN_IDS = (2, 4, 5, 7, 3)  # "a good film"
@@ -352,11 +352,11 @@ def test_words_that_any_model_sees_are_explained(tmp_path: Path) -> None:
 
 def test_latency_is_told_by_model(cascade: Path) -> None:
     with ek.load(cascade) as classify:
-        latency = measure_latency(classify, ["good", "bad", "bad", "film"], calls=40, warmup=4)
-        alone = measure_latency(classify.members[1], ["good"], calls=3, warmup=0)
+        latency = summarise([time_round(classify, ["good", "bad", "bad", "film"] * 5, warmup=4) for _ in range(2)])
+        alone = summarise([time_round(classify.members[1], ["good"] * 3)])
     assert {role: each.count for role, each in latency.by_model.items()} == {"student": 10, "main": 30}
-    parts = [each.mean_ms * each.count for each in latency.by_model.values()]
-    assert sum(parts) == pytest.approx(latency.mean_ms * 40)
+    parts = [each.mean * each.count for each in latency.by_model.values()]
+    assert sum(parts) == pytest.approx(latency.mean * 40)
     assert alone.by_model == {}
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
-import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -27,7 +25,9 @@ from edgekit_runtime import load, open_bundle
 from edgekit_runtime.engines import ENGINES
 from edgekit_runtime.golden import Golden
 from edgekit_runtime.profiling.device import describe_device
-from edgekit_runtime.profiling.sensors import Sensor, find_sensors
+from edgekit_runtime.profiling.energy.families import find_sensors
+from edgekit_runtime.profiling.energy.sensor import Sensor
+from sensors.replay import ordinary_user
 from test_cli import edgekit
 from test_layers import HEAVY
 
@@ -244,26 +244,6 @@ def test_a_battery_that_tells_neither_power_nor_current(tmp_path: Path) -> None:
     (sensor,) = find_sensors(write_tree(tmp_path, {"sys/class/power_supply/BAT0/type": "Battery"}))
     assert (sensor.status, sensor.value) == ("wrong", None)
     assert "No such file" in sensor.detail
-
-
-@contextlib.contextmanager
-def ordinary_user(folder: Path) -> Iterator[None]:
-    """Root may read everything, so it plays nobody meanwhile, whom the folders of pytest are opened for."""
-    if os.geteuid() != 0:
-        yield
-        return
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.parents}
-    closed = {path: mode for path, mode in modes.items() if mode & 0o011 != 0o011}
-    for path, mode in closed.items():
-        path.chmod(mode | 0o011)
-    folder.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        for path, mode in closed.items():
-            path.chmod(mode)
 
 
 def test_a_counter_that_only_root_may_read(tmp_path: Path) -> None:

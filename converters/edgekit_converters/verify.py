@@ -18,7 +18,6 @@ from edgekit_converters.metrics import measure
 from edgekit_converters.model import TextModel
 from edgekit_converters.original import Original, run_batches
 from edgekit_converters.packing import Part
-from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import golden_texts, sample_texts
 from edgekit_converters.targets import Lowered
@@ -27,6 +26,7 @@ from edgekit_runtime.errors import GateError
 from edgekit_runtime.golden import Golden, GoldenText
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import HistoryStep, Manifest, TextSpec, Verification
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder, load_tokenizer
 
 MIN_AGREEMENT = 0.97
@@ -114,7 +114,7 @@ def verify(
         program = lowered.program
         listener.stage(f"Verifying {program.engine} on {len(reference.texts)} texts")
         with loaded(program, lowered.data, default_threads()) as engine:
-            classifier = Classifier(Manifest("", model.labels, ()), engine, encoder)
+            classifier = Classifier(Manifest("", model.labels, ()), engine, encoder, program)
             rows = []
             for ids in reference.ids:
                 rows.append(classifier.logits(ids))

@@ -141,12 +141,13 @@ def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents
     return path
 
 
-def writable_file(path: Path, *inputs: str | os.PathLike[str] | None) -> Path:
+def writable_file(path: Path, *inputs: str | os.PathLike[str] | None, option: str = "--out") -> Path:
     """The path, if a file can be written there; asked before long work rather than after it.
 
     Args:
         path: Where the file goes.
         inputs: What is read, and so must not be replaced.
+        option: What names the path on the command line, for messages.
 
     Raises:
         FileError: It is a folder, its folder is missing, or that folder cannot be written to.
@@ -155,12 +156,12 @@ def writable_file(path: Path, *inputs: str | os.PathLike[str] | None) -> Path:
     if path.is_dir():
         raise FileError(f"{path} is a folder; give the name of a file in it")
     if not path.parent.is_dir():
-        raise FileError(f"there is no folder {path.parent}; make it, or choose another --out")
+        raise FileError(f"there is no folder {path.parent}; make it, or choose another {option}")
     if not os.access(path.parent, os.W_OK):
-        raise FileError(f"cannot write to {path.parent}; choose another --out")
+        raise FileError(f"cannot write to {path.parent}; choose another {option}")
     for given in inputs:
         if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
-            raise OptionError(f"{path} is read and would be replaced by what is made: give another --out")
+            raise OptionError(f"{path} is read and would be replaced by what is made: give another {option}")
     return path
 
 

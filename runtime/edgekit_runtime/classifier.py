@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -13,7 +13,7 @@ from edgekit_runtime.combination import MAIN
 from edgekit_runtime.engines import Engine
 from edgekit_runtime.errors import EngineError
 from edgekit_runtime.explain import Explanation, explain
-from edgekit_runtime.manifest import Manifest
+from edgekit_runtime.manifest import Manifest, Program
 from edgekit_runtime.prediction import Prediction, prediction, softmax
 from edgekit_runtime.text import TextEncoder
 
@@ -28,14 +28,18 @@ class Classifier:
         manifest: What the bundle says of itself.
         engine: The engine that runs the program.
         encoder: What turns text into ids.
+        program: What the engine runs, as the manifest describes it.
         labels: Names of the classes, in the order of the logits.
         role: Role of the model in the bundle.
     """
 
-    def __init__(self, manifest: Manifest, engine: Engine, encoder: TextEncoder, role: str = MAIN) -> None:
+    def __init__(
+        self, manifest: Manifest, engine: Engine, encoder: TextEncoder, program: Program, role: str = MAIN
+    ) -> None:
         self.manifest = manifest
         self.engine = engine
         self.encoder = encoder
+        self.program = program
         self.labels = manifest.labels
         self.role = role
         self._lock = threading.Lock()
@@ -44,6 +48,21 @@ class Classifier:
     def members(self) -> tuple[Classifier, ...]:
         """The models that answer, each by itself, in the order in which they are asked; here this one alone."""
         return (self,)
+
+    @property
+    def engine_names(self) -> str:
+        """Name of the engine; of several models on different ones, each."""
+        return _each(member.engine.name for member in self.members)
+
+    @property
+    def distributions(self) -> str:
+        """What brings the engine, and its version; of several, each."""
+        return _each(member.engine.distribution for member in self.members)
+
+    @property
+    def schemes(self) -> str:
+        """Precision of the program; of several models in different ones, each."""
+        return _each(member.program.scheme for member in self.members)
 
     def __call__(self, text: str) -> Prediction:
         """Classifies one text of any length; it is cut at the bundle's ``max_length`` tokens.
@@ -104,6 +123,10 @@ class Classifier:
     def predict_ids(self, ids: Sequence[int]) -> Prediction:
         """Classifies a text that is token ids already, at most ``max_length`` of them."""
         return prediction(self.labels, softmax(self.logits(ids).tolist()), self.role)
+
+
+def _each(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def check_text(text: str) -> None:

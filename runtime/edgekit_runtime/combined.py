@@ -17,7 +17,7 @@ from edgekit_runtime.prediction import Prediction, prediction
 class Combined(Classifier):
     """The models of a bundle that answer together.
 
-    ``engine``, ``encoder``, ``logits`` and ``predict_ids`` are those of the model of role ``main``, alone.
+    ``engine``, ``encoder``, ``program``, ``logits`` and ``predict_ids`` are those of the model of role ``main``, alone.
 
     Args:
         manifest: What the bundle says of itself.
@@ -26,7 +26,7 @@ class Combined(Classifier):
 
     def __init__(self, manifest: Manifest, members: Sequence[Classifier]) -> None:
         main = next(member for member in members if member.role == MAIN)
-        super().__init__(manifest, main.engine, main.encoder)
+        super().__init__(manifest, main.engine, main.encoder, main.program)
         self._lock = main._lock
         self._members = tuple(members)
         specs = [member.encoder.spec for member in members]

@@ -11,7 +11,7 @@
     │   └── UntrustedCheckpointError  reading it would run code that it carries
     ├── TrainingError             training that went astray, or lost one of its processes
     ├── LoweringError             a target that could not lower or quantize the network
-    ├── GateError                 the lowered model answers too differently; nothing was written
+    ├── GateError                 what was made answers too differently, or costs too much; nothing was written
     ├── BundleError               a file that is no bundle, or a malformed one
     │   ├── BundleIntegrityError  contents that differ from what the manifest promises
     │   └── BundleVersionError    written by a newer edgekit
@@ -66,7 +66,7 @@ class LoweringError(EdgekitError):
 
 
 class GateError(EdgekitError):
-    """The lowered model answers too differently from the original; nothing was written."""
+    """What was made answers too differently from the original, or is outside its budget; nothing was written."""
 
 
 class BundleError(EdgekitError):

@@ -73,6 +73,36 @@ def default_threads() -> int:
     return min(4, available)
 
 
+def check_answers(bundle: Bundle, classifier: Classifier) -> None:
+    """Has a classifier of one model answer the model's golden texts, as ``load`` does.
+
+    Raises:
+        GoldenMismatchError: It answers otherwise than at conversion.
+    """
+    entry = next(entry for entry in bundle.manifest.models if entry.role == classifier.role)
+    check_golden(
+        read_golden(bundle, entry),
+        classifier.program.file,
+        encode=classifier.encoder.ids,
+        logits=classifier.logits,
+        engine=classifier.engine.distribution,
+    )
+
+
+def read_golden(bundle: Bundle, entry: ModelEntry) -> Golden:
+    """The golden texts of a model."""
+    return Golden.from_bytes(bundle.read(entry.golden), entry.golden)
+
+
+def chosen_program(bundle: Bundle, entry: ModelEntry, engine: str | None = None) -> Program:
+    """The program of a model that ``load`` takes first.
+
+    Raises:
+        EngineUnavailableError: No engine can run it here, or not the one asked for.
+    """
+    return _candidates(bundle, entry, engine)[0]
+
+
 def _candidates(bundle: Bundle, entry: ModelEntry, wanted: str | None) -> list[Program]:
     """Programs whose engine works here, the preferred one first."""
     offered = [program.engine for program in entry.programs]
@@ -146,11 +176,10 @@ def _load_program(
     bundle: Bundle, entry: ModelEntry, program: Program, encoder: TextEncoder, threads: int, verify: bool
 ) -> Classifier:
     engine = engine_class(program.engine).load(program, bundle.part(program.file), threads)
-    classifier = Classifier(bundle.manifest, engine, encoder, entry.role)
+    classifier = Classifier(bundle.manifest, engine, encoder, program, entry.role)
     if verify:
-        golden = Golden.from_bytes(bundle.read(entry.golden), entry.golden)
         try:
-            check_golden(golden, program.file, encode=encoder.ids, logits=classifier.logits, engine=engine.distribution)
+            check_answers(bundle, classifier)
         except BaseException:
             classifier.close()
             raise

@@ -8,10 +8,11 @@ from importlib import util
 
 from edgekit.packages import BASE, Extra, installed_extras
 from edgekit.trial import Trial, engine_names, target_names, try_out
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_runtime import __version__
 from edgekit_runtime.profiling.device import Device, describe_device
-from edgekit_runtime.profiling.sensors import Sensor, find_sensors
+from edgekit_runtime.profiling.energy.families import find_sensors
+from edgekit_runtime.profiling.energy.sensor import Sensor
+from edgekit_runtime.progress import Listener, LogListener
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 
 from edgekit_converters.data import DataOptions, stream_labelled
 from edgekit_converters.metrics import Metrics, summarise
-from edgekit_converters.progress import LogListener
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.combination import CASCADE
+from edgekit_runtime.progress import LogListener
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def evaluate(
         shares = {role: answered[role] / answered.total() for role in combine.order}
     return Evaluation(
         **vars(summarise(confusion)),
-        engine=", ".join(dict.fromkeys(member.engine.name for member in classifier.members)),
+        engine=classifier.engine_names,
         skipped=stream.skipped,
         left_out=stream.left_out,
         answered_by=shares,

@@ -1,15 +1,7 @@
-"""Tries engines and targets on a tiny network, each in a process of its own: a native library that crashes is a finding.
-
-The process sees the modules that this one sees. It answers with one line of JSON.
-"""
+"""Tries engines and targets on a tiny network, each in a process of its own: a native library that crashes is a finding."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,13 +11,13 @@ from pathlib import Path
 from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.engines import ENGINES, engine_class
 from edgekit_runtime.errors import EdgekitError, EngineUnavailableError, MissingExtraError, require
+from edgekit_runtime.fresh import NoAnswerError, ask
 from edgekit_runtime.loading import load
 
 PROBE = "probe.edgekit"
 """The tiny bundle inside edgekit_runtime; scripts/make_probe.py makes it."""
 
 LIMIT_S = 300
-_PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from edgekit.trial import answer; answer(*sys.argv[1:3])"
 
 
 @dataclass(frozen=True)
@@ -63,34 +55,24 @@ def try_out(kind: str, name: str) -> Trial:
         name: Its name.
     """
     begin = time.perf_counter()
-    command = [sys.executable, "-c", _PROGRAM, kind, name, *sys.path]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        status, detail = "wrong", f"it gave no answer within {LIMIT_S} s; {_reinstall(kind, name)}"
-    else:
-        try:
-            status, detail = json.loads(done.stdout)
-        except ValueError:
-            status, detail = "wrong", f"{_death(done)}; {_reinstall(kind, name)}"
+        status, detail = ask("edgekit.trial:tried", {"kind": kind, "name": name}, limit_s=LIMIT_S).value
+    except NoAnswerError as error:
+        status, detail = "wrong", f"{error}; {_reinstall(kind, name)}"
     return Trial(name, status, detail, time.perf_counter() - begin)
 
 
-def answer(kind: str, name: str) -> None:
-    """What the process of a trial runs: prints status and detail."""
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever else is printed is none of the answer
+def tried(kind: str, name: str) -> tuple[str, str]:
+    """What the process of a trial runs: gives status and detail."""
     try:
-        status, detail = (_engine if kind == "engine" else _target)(name)
+        return (_engine if kind == "engine" else _target)(name)
     except (EngineUnavailableError, MissingExtraError) as error:
-        status, detail = "absent", str(error)
+        return "absent", str(error)
     except EdgekitError as error:
-        status, detail = "wrong", str(error)
+        return "wrong", str(error)
     except Exception as error:  # packages that do not fit each other raise whatever comes up
         reason = next(iter(str(error).strip().splitlines()), "no message")
-        status, detail = "wrong", f"{type(error).__name__}: {reason}; {_reinstall(kind, name)}"
-    with os.fdopen(answers, "w", encoding="ascii") as file:
-        json.dump([status, detail], file)
+        return "wrong", f"{type(error).__name__}: {reason}; {_reinstall(kind, name)}"
 
 
 def _engine(name: str) -> tuple[str, str]:
@@ -119,14 +101,6 @@ def _target(name: str) -> tuple[str, str]:
 
 def _names(group: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ENGINES, *(point.name for point in metadata.entry_points(group=group))]))
-
-
-def _death(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How a process ended that gave no answer."""
-    if done.returncode < 0:
-        return f"it crashed ({signal.Signals(-done.returncode).name})"
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    return f"it ended with {done.returncode} and no answer ({''.join(last)[:200]})"
 
 
 def _reinstall(kind: str, name: str) -> str:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from edgekit_converters.loaded import loaded
 from edgekit_converters.packing import Part
-from edgekit_converters.progress import Listener
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.engines import ENGINES, engine_class
 from edgekit_runtime.errors import EngineUnavailableError
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import Manifest
+from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder
 
 Probabilities = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ def answers_of(parts: Mapping[str, Part], texts: Sequence[str], listener: Listen
         program = next(program for program in part.programs if program.engine == name)
         encoder = TextEncoder(part.tokenizer, part.text)
         with loaded(program, part.contents[program.file], default_threads()) as engine:
-            classifier = Classifier(Manifest("", part.labels, ()), engine, encoder)
+            classifier = Classifier(Manifest("", part.labels, ()), engine, encoder, program)
             distribution, rows = engine.distribution, []
             for ids in encoder.ids_of(texts):
                 rows.append(list(classifier.predict_ids(ids).scores.values()))

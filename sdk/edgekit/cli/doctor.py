@@ -12,7 +12,8 @@ from edgekit.cli.terminal import Terminal, print_json, print_result, print_style
 from edgekit.doctor import Diagnosis, diagnose
 from edgekit.packages import BASE, Extra, Package
 from edgekit_runtime.profiling.device import Device
-from edgekit_runtime.profiling.sensors import FAMILIES, Sensor
+from edgekit_runtime.profiling.energy.families import FAMILIES
+from edgekit_runtime.profiling.energy.sensor import Sensor
 
 MARKS = {"works": ("✓", "green"), "wrong": ("✗", "red"), "denied": ("✗", "red")}
 NOT_HERE = ("–", "dim")

@@ -1,0 +1,99 @@
+"""Running a function of edgekit in a fresh process: with nothing in memory yet, and free to crash."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit_runtime import errors, jsonio
+from edgekit_runtime.errors import EdgekitError
+
+_PROGRAM = """
+import time
+began = time.monotonic_ns()
+import sys
+sys.path[:] = sys.argv[3:]
+import edgekit_runtime
+imported = time.monotonic_ns()
+from edgekit_runtime.fresh import answer
+answer(*sys.argv[1:3], began, imported)
+"""
+"""It sees the modules that this process sees. The clock is the machine's, not the process's."""
+
+
+class NoAnswerError(Exception):
+    """The process died, or took too long; the message says how, for the caller's own error."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came back.
+
+    Attributes:
+        value: What the function returned, as JSON values.
+        started_ns: The machine's monotonic clock when the process was started.
+        began_ns: The same at the first line of Python.
+        imported_ns: The same after ``import edgekit_runtime``.
+    """
+
+    value: Any
+    started_ns: int
+    began_ns: int
+    imported_ns: int
+
+
+def ask(function: str, options: Mapping[str, Any], *, limit_s: float) -> Answered:
+    """Calls a function in a fresh process.
+
+    Args:
+        function: ``module:name``.
+        options: Its keyword arguments, fit for JSON.
+        limit_s: How long it may take, the start of Python included.
+
+    Raises:
+        EdgekitError: The function raised it.
+        NoAnswerError: There is no answer.
+    """
+    command = [sys.executable, "-c", _PROGRAM, function, json.dumps(options), *sys.path]
+    started = time.monotonic_ns()
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
+        found = json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswerError(f"it gave no answer within {limit_s:g} s") from error
+    except ValueError as error:
+        raise NoAnswerError(_death(done)) from error
+    if "error" in found:
+        raise getattr(errors, found["error"])(found["message"])
+    return Answered(found["value"], started, found["began"], found["imported"])
+
+
+def answer(function: str, options: str, began: int, imported: int) -> None:
+    """What the process runs: calls the function and prints its answer, or its error of the tree, as JSON."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever else is printed is none of the answer
+    module, _, name = function.partition(":")
+    found: dict[str, Any]
+    try:
+        value = getattr(importlib.import_module(module), name)(**json.loads(options))
+        found = {"value": jsonio.encode(value), "began": began, "imported": imported}
+    except EdgekitError as error:
+        found = {"error": type(error).__name__, "message": str(error)}
+    with os.fdopen(answers, "w", encoding="ascii") as file:
+        json.dump(found, file)
+
+
+def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+    """How a process ended that gave no answer."""
+    if done.returncode < 0:
+        return f"it crashed ({signal.Signals(-done.returncode).name})"
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"it ended with {done.returncode} and no answer ({''.join(last)[:200]})"
