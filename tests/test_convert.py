@@ -70,7 +70,7 @@ def files(folder):
 
 def test_the_json_has_the_keys_of_the_design(cnn_conversion):
     made = jsonio.encode(cnn_conversion)
-    assert list(made) == ["bundle", "bytes", "programs", "verify", "cascade", "seconds"]
+    assert list(made) == ["bundle", "bytes", "programs", "verify", "cascade", "budget", "seconds"]
     (program,) = made["programs"]
     (report,) = made["verify"]
     assert list(program) == ["engine", "scheme", "role", "file", "bytes"]

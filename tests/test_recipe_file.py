@@ -63,6 +63,7 @@ CHECKED: dict[str, st.SearchStrategy[Any]] = {  # fields whose values are checke
     "max_length": st.none() | st.integers(1, LONGEST),
     "keep": st.floats(0.01, 0.99),
     "prune": st.none() | st.floats(0.01, 0.99),
+    "budget": st.sampled_from([None, "p95<=3ms,bytes<=2MB", "drop ≤ 1%"]),
     "buckets": st.sampled_from([None, "auto"])
     | st.lists(st.integers(1, 10**6), min_size=1, unique=True).map(sorted).map(tuple),
 }
@@ -183,6 +184,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("trust = true", "sets trust: .* on the command line only"),
         ("max_drop = 2", "--max-drop is a share between 0 and 1, not 2.0"),
         ("buckets = [32, 16]", "--buckets must ascend"),
+        ("budget = 'p95<=3'", "--budget has no unit behind p95<=3"),
         ("buckets = 'automatic'", "buckets should be a list in which each item is a whole number or 'auto', not 'auto"),
         ("[read]\nclean = ['nonsense']", "no cleaning step nonsense"),
         ("[data]\nencoding = 'nonsense'", "no encoding 'nonsense'"),

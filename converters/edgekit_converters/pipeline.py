@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit_converters.budget_check import Figure, check_budget, trial_place
 from edgekit_converters.calibration import check_calibration
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.combining.combine import STUDENT, Fusion, find_cascade, write_cascade
@@ -14,16 +15,17 @@ from edgekit_converters.compress import Compression, compressed, held_out, plann
 from edgekit_converters.data import DataOptions, LabelledText, read_labelled, read_texts, read_training_texts
 from edgekit_converters.lowering import lower
 from edgekit_converters.packing import Part, write_part
-from edgekit_converters.progress import Listener, LogListener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.recipe_file import RecipeFile
 from edgekit_converters.recorded import record
+from edgekit_converters.sample import sample_texts
 from edgekit_converters.targets import find_target
 from edgekit_converters.verify import verify
 from edgekit_runtime.bundle import SUFFIX, open_bundle, writable_file
 from edgekit_runtime.combination import MAIN
 from edgekit_runtime.errors import GateError, OptionError
 from edgekit_runtime.manifest import Manifest, Verification
+from edgekit_runtime.progress import Listener, LogListener
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class ProgramSummary:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time of a conversion went, in seconds; ``compress`` is distilling, trimming and pruning."""
+    """Where the time of a conversion went, in seconds.
+
+    ``compress`` is distilling, trimming and pruning; ``verify`` has what is measured for a budget, too.
+    """
 
     load: float
     compress: float
@@ -58,6 +63,7 @@ class Conversion:
         programs: Its programs.
         verify: What verification measured, one report a program.
         cascade: How student and model answer together; null where there is no student.
+        budget: What was measured of each limit on this device; null where there is no budget.
         seconds: Where the time went.
     """
 
@@ -66,6 +72,7 @@ class Conversion:
     programs: tuple[ProgramSummary, ...]
     verify: tuple[Verification, ...]
     cascade: Fusion | None
+    budget: tuple[Figure, ...] | None
     seconds: Seconds
 
 
@@ -117,6 +124,8 @@ def convert(
         )
     compression.check(train_data, unlabelled, cache)
     check_calibration(recipe, calibrate, eval_data)
+    budget = recipe.limits
+    budget.check(labelled=eval_data is not None)
     targets = [find_target(name) for name in recipe.targets]
     for target in targets:
         target.check(recipe.quant)
@@ -149,6 +158,7 @@ def convert(
     texts = own or (data.texts if data else ())
     settings |= {"calibration": {"texts": len(own)}} if own else {}
     made = {role: lower(model, targets, recipe, texts, settings, listener) for role, model in models.items()}
+    budget.check_programs(sum(len(each.data) for model in made.values() for each in model.programs))
     lowered = time.perf_counter()
 
     parts = {}
@@ -156,10 +166,15 @@ def convert(
         gates = recipe if role == MAIN else replace(recipe, max_total_drop=1.0)  # the cascade as a whole has that gate
         parts[role] = verify(given, each.model, each.text, each.programs, data, gates, listener).part(each.history)
     together = None
-    if lessons is not None and STUDENT in parts:
-        together = _write_cascade(out, parts, held_out(lessons, compression), data, compression, recipe, listener)
-    else:
-        write_part(out, parts[MAIN])
+    with trial_place(out, budget) as place:
+        if lessons is not None and STUDENT in parts:
+            together = _write_cascade(place, parts, held_out(lessons, compression), data, compression, recipe, listener)
+            together = replace(together, bundle=str(out))
+        else:
+            write_part(place, parts[MAIN])
+        figures = check_budget(
+            budget, place, data.texts if data else sample_texts(), _drops(parts[MAIN], together), listener
+        )
     done = time.perf_counter()
 
     return Conversion(
@@ -168,6 +183,7 @@ def convert(
         programs=_programs(open_bundle(out).manifest),
         verify=tuple(replace(report, role=role) for role, part in parts.items() for report in part.reports),
         cascade=together,
+        budget=figures or None,
         seconds=Seconds(loaded - begin, trained - loaded, lowered - trained, done - lowered, done - begin),
     )
 
@@ -190,6 +206,17 @@ def _write_cascade(
             "--keep may do it"
         ) from error
     return write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, listener=listener)
+
+
+def _drops(main: Part, together: Fusion | None) -> dict[str, float]:
+    """Engine to the accuracy that the bundle lost against the model as it was given; without labels there is none."""
+    original = main.reports[0].accuracy_original
+    accuracies = {report.engine: report.accuracy for report in main.reports}
+    if together is not None and together.measured is not None:
+        accuracies = {together.measured.engine: together.measured.accuracy}
+    if original is None:
+        return {}
+    return {engine: original - accuracy for engine, accuracy in accuracies.items() if accuracy is not None}
 
 
 def _programs(manifest: Manifest) -> tuple[ProgramSummary, ...]:

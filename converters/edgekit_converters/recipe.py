@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit_converters.budget import Budget
 from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, LONGEST, TextModel
-from edgekit_converters.progress import Listener
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import TextSpec
+from edgekit_runtime.progress import Listener
 
 AUTO: Literal["auto"] = "auto"
 """Buckets that are chosen by the lengths of the user's texts."""
@@ -27,6 +28,7 @@ class Recipe:
             ``auto`` those that suit the texts.
         max_drop: Accuracy that lowering may cost, as a share.
         max_total_drop: Accuracy that everything together may cost, as a share.
+        budget: What the bundle must keep to where it is converted, such as ``p95<=3ms,bytes<=2MB``.
     """
 
     targets: tuple[str, ...] = ("litert",)
@@ -35,6 +37,7 @@ class Recipe:
     buckets: tuple[int, ...] | Literal["auto"] | None = None
     max_drop: float = 0.01
     max_total_drop: float = 0.05
+    budget: str | None = None
 
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) != len(self.targets):
@@ -48,11 +51,17 @@ class Recipe:
         for option, value in (("--max-drop", self.max_drop), ("--max-total-drop", self.max_total_drop)):
             if not 0.0 <= value <= 1.0:
                 raise OptionError(f"{option} is a share between 0 and 1, not {value}")
+        _ = self.limits
 
     @property
     def quant(self) -> QuantSpec:
         """The scheme, checked."""
         return QuantSpec(self.quantize)
+
+    @property
+    def limits(self) -> Budget:
+        """The budget, checked."""
+        return Budget() if self.budget is None else Budget.parse(self.budget)
 
     def text_spec(self, model: TextModel, listener: Listener) -> TextSpec:
         """Lengths for a model, of a recipe whose buckets are not ``auto`` any more.

@@ -93,6 +93,15 @@ def command(
     max_total_drop: Annotated[
         float | None, typer.Option("--max-total-drop", help="Accuracy that all may cost; default 0.05.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="LIMITS",
+            help="Fail where the bundle, measured on this machine (a phone's figures are others), is over one of them: "
+            "p50, p95, p99, bytes, drop (of accuracy in all), rss; such as 'p95<=3ms,bytes<=2MB,drop<=0.01'.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", metavar="FILE.toml", help="Settings from a file; a flag given here goes before it."),
@@ -110,6 +119,7 @@ def command(
       $ edgekit convert model.pt --quantize int4 --buckets auto --eval dev.tsv
       $ edgekit convert model.pt --recipe recipe.toml --quantize none
       $ edgekit convert model.pt --distill cnn --data train.tsv --eval dev.tsv
+      $ edgekit convert model.pt --eval dev.tsv --budget "p95<=3ms,bytes<=25MB,drop<=0.01"
       $ edgekit convert model.pt --prune 0.5 --cascade cnn --data train.tsv --eval dev.tsv
     """
     require("torch", extra="convert", purpose="edgekit convert")
@@ -129,6 +139,7 @@ def command(
                 buckets=lengths(buckets, "--buckets"),
                 max_drop=max_drop,
                 max_total_drop=max_total_drop,
+                budget=budget,
             ),
             read=replace(settings.read, **read),
             compression=_given(
@@ -165,6 +176,8 @@ def command(
             assert measured.answered_by is not None, "it is a cascade"
             shares = ", ".join(f"{role} answers {percent(share)}" for role, share in measured.answered_by.items())
             terminal.print(f"cascade: accuracy {percent(measured.accuracy)} on {measured.examples} texts; {shares}")
+        for figure in made.budget or ():
+            terminal.print(f"budget: {figure}")
         terminal.print(f"{megabytes(made.bytes)} in {made.seconds.total:.0f} s")
     print_result(made.bundle)
 
