@@ -12,7 +12,10 @@ from edgekit.cli import app
 from test_cli import edgekit
 
 GROUP: Any = typer.main.get_command(app)
-COMMANDS = ("convert", "predict", "eval", "inspect", "verify", "finetune", "distill", "prune", "fuse", "demo", "doctor")
+COMMANDS = (
+    *("convert", "predict", "eval", "profile", "compare", "inspect", "verify"),
+    *("finetune", "distill", "prune", "fuse", "demo", "doctor"),
+)
 
 
 def examples(text: str) -> list[list[str]]:

@@ -179,20 +179,24 @@ def test_public_names_of_the_runtime() -> None:
 def test_public_names_of_edgekit() -> None:
     assert edgekit.__all__ == [
         "Classifier",
+        "Comparison",
         "Compression",
         "Conversion",
         "EdgekitError",
         "Evaluation",
         "FinetuneSettings",
         "Prediction",
+        "Profile",
         "ReadOptions",
         "Recipe",
         "RecipeFile",
         "__version__",
+        "compare",
         "convert",
         "evaluate",
         "finetune",
         "load",
+        "profile_bundle",
         "recorded_recipe",
     ]
 

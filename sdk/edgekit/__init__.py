@@ -10,8 +10,11 @@ Importing this package imports neither torch nor transformers; what needs them i
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgekit.comparison import Comparison, compare
 from edgekit.evaluation import Evaluation, evaluate
 from edgekit_runtime import Classifier, EdgekitError, Prediction, __version__, load
+from edgekit_runtime.profiling.measure import profile_bundle
+from edgekit_runtime.profiling.profile import Profile
 
 if TYPE_CHECKING:
     from edgekit_converters.checkpoint import ReadOptions
@@ -24,20 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classifier",
+    "Comparison",
     "Compression",
     "Conversion",
     "EdgekitError",
     "Evaluation",
     "FinetuneSettings",
     "Prediction",
+    "Profile",
     "ReadOptions",
     "Recipe",
     "RecipeFile",
     "__version__",
+    "compare",
     "convert",
     "evaluate",
     "finetune",
     "load",
+    "profile_bundle",
     "recorded_recipe",
 ]
 

@@ -1,7 +1,8 @@
-"""The tour that ``edgekit demo`` takes: fine-tune, convert, classify, compare."""
+"""The tour that ``edgekit demo`` takes: fine-tune, convert, classify, compare, profile."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import time
@@ -11,15 +12,19 @@ from importlib import resources
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
+from edgekit.report import profile_html
 from edgekit.reviews import long_reviews, short_reviews
 from edgekit_converters.compress import Compression
 from edgekit_converters.pipeline import convert
-from edgekit_converters.progress import Listener
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
 from edgekit_runtime.errors import FileError, require
 from edgekit_runtime.loading import load
-from edgekit_runtime.profiling.latency import measure_latency
+from edgekit_runtime.profiling.latency import time_in_turns
+from edgekit_runtime.profiling.measure import profile_bundle
+from edgekit_runtime.progress import Listener
 
 SENTENCES = (
     "One of the best films of the year.",
@@ -28,6 +33,9 @@ SENTENCES = (
     "Too long, too loud and far too pleased with itself.",
 )
 
+
+TIMED_S = 2.0
+"""How long each bundle is timed, about."""
 
 LONG_REVIEWS = 4000
 """So many are read by the students of the tour; more would teach them more, and take longer."""
@@ -75,6 +83,7 @@ class Demo:
     bundle: str
     predictions: tuple[DemoPrediction, ...]
     table: tuple[Contender, ...]
+    profile: str
     seconds: float
 
     def rows(self) -> list[list[str]]:
@@ -86,7 +95,7 @@ class Demo:
 
 
 def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listener) -> Demo:
-    """Takes the tour and leaves ``model.pt`` and the bundles in ``out``.
+    """Takes the tour and leaves ``model.pt``, the bundles and ``profile.html`` in ``out``.
 
     Args:
         out: Folder for what is made; created if missing.
@@ -121,7 +130,11 @@ def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listen
     }
     if students:
         bundles |= _make_students(Path(tuned.checkpoint), train, dev, quick, listener)
-    table = _measure(bundles, dev, listener)
+    texts, truth = _read(dev)
+    table = _measure(bundles, texts, truth, listener)
+    page = out / "profile.html"
+    profile = profile_bundle(bundles["int8"], texts, source=dev.name, seconds=TIMED_S, listener=listener)
+    page.write_text(profile_html(profile), encoding="utf-8")
     with load(bundles["int8"]) as classify:
         answers = [(text, classify(text)) for text in SENTENCES]
     return Demo(
@@ -129,6 +142,7 @@ def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listen
         bundle=bundles["int8"],
         predictions=tuple(DemoPrediction(text, answer.label, answer.score) for text, answer in answers),
         table=table,
+        profile=str(page),
         seconds=time.perf_counter() - begin,
     )
 
@@ -183,23 +197,33 @@ def _make_students(model: Path, train: Path, dev: Path, quick: bool, listener: L
     }
 
 
-def _measure(bundles: dict[str, str], dev: Path, listener: Listener) -> tuple[Contender, ...]:
-    """Each bundle on the texts of ``dev``, through the runtime."""
+def _read(dev: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The texts of ``dev`` and their classes."""
     with dev.open(encoding="utf-8", newline="") as file:
         texts, truth = zip(*((row["text"], int(row["label"])) for row in csv.DictReader(file)), strict=True)
-    rows: list[Contender] = []
-    first: Sequence[str] = ()
-    for name, bundle in bundles.items():
-        listener.stage(f"Measuring {name}")
-        with load(bundle) as classify:
-            answers = [answer.label for answer in classify.predict(texts)]
-            right = [answer == classify.labels[label] for answer, label in zip(answers, truth, strict=True)]
-            latency = measure_latency(classify, texts)
-        first = first or answers
-        alike = [mine == theirs for mine, theirs in zip(answers, first, strict=True)]
-        rows.append(
-            Contender(
-                name, Path(bundle).stat().st_size, sum(right) / len(texts), latency.p50_ms, sum(alike) / len(texts)
-            )
+    return texts, truth
+
+
+def _measure(
+    bundles: dict[str, str], texts: Sequence[str], truth: Sequence[int], listener: Listener
+) -> tuple[Contender, ...]:
+    """Each bundle on the texts, through the runtime, in turns."""
+    with contextlib.ExitStack() as stack:
+        classifiers = [stack.enter_context(load(bundle)) for bundle in bundles.values()]
+        answers = []
+        for name, classify in zip(bundles, classifiers, strict=True):
+            listener.stage(f"Measuring {name}")
+            answers.append(np.array([answer.label for answer in classify.predict(texts)]))
+        listener.stage("Timing all in turns")
+        timed = time_in_turns(classifiers, texts, seconds=TIMED_S, progress=listener.progress)
+        right = np.array(classifiers[0].labels)[list(truth)]
+    return tuple(
+        Contender(
+            name=name,
+            bytes=Path(bundle).stat().st_size,
+            accuracy=float((given == right).mean()),
+            p50_ms=each.latency.p50,
+            agreement=float((given == answers[0]).mean()),
         )
-    return tuple(rows)
+        for (name, bundle), given, each in zip(bundles.items(), answers, timed, strict=True)
+    )

@@ -13,7 +13,21 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli import convert, demo, distill, doctor, evaluate, finetune, fuse, inspect, predict, prune, verify
+from edgekit.cli import (
+    compare,
+    convert,
+    demo,
+    distill,
+    doctor,
+    evaluate,
+    finetune,
+    fuse,
+    inspect,
+    predict,
+    profile,
+    prune,
+    verify,
+)
 from edgekit.cli.terminal import DEBUG
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
@@ -69,6 +83,8 @@ for name, module in {
     "convert": convert,
     "predict": predict,
     "eval": evaluate,
+    "profile": profile,
+    "compare": compare,
     "inspect": inspect,
     "verify": verify,
     "finetune": finetune,

@@ -20,7 +20,7 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Take the tour: fine-tune a model on film reviews, convert it, classify, compare.
+    """Take the tour: fine-tune a model on film reviews, convert it, classify, compare, profile.
 
     Nothing is downloaded: the pretrained model and the reviews come with the packages of the demo extra.
 
@@ -44,4 +44,5 @@ def command(
         terminal.print()
         terminal.table(result.COLUMNS, result.rows())
         terminal.print()
+        terminal.print(f"what it costs here, as a page: {result.profile}")
     print_result(result.bundle)

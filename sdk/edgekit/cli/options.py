@@ -15,6 +15,7 @@ import typer
 from edgekit_converters.data import DataOptions
 from edgekit_converters.stop_words import read_stop_words
 from edgekit_runtime.errors import OptionError
+from edgekit_runtime.profiling.energy.settings import EnergySettings
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The .edgekit file.", show_default=False)]
 DataPath = Annotated[
@@ -46,6 +47,9 @@ StopWords = Annotated[
 
 UNSAID = DataOptions()
 """What a command gets whose user says nothing of the data."""
+
+BEST_SENSOR = EnergySettings()
+"""What a command gets whose user says nothing of energy."""
 
 DATA_OPTIONS: dict[str, Any] = {
     "text_column": Annotated[
@@ -113,6 +117,34 @@ READ_OPTIONS: dict[str, tuple[Any, Any]] = {
 """Annotation and default of each option that makes up a ReadOptions."""
 
 
+ENERGY_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "sensor": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--sensor", help="Energy sensor, such as rapl or hwmon:ina3221:VDD_SOC; default: the best one."
+            ),
+        ],
+        None,
+    ),
+    "watts": (
+        Annotated[
+            float | None,
+            typer.Option("--watts", metavar="W", help="Model the energy: processor time times W watts a busy core."),
+        ],
+        None,
+    ),
+    "window_s": (
+        Annotated[
+            float | None,
+            typer.Option("--window", metavar="S", help="Seconds of an energy window; default: what suits the sensor."),
+        ],
+        None,
+    ),
+}
+"""Annotation and default of each option that makes up an EnergySettings."""
+
+
 def with_options(
     command: Callable[..., None], parameter: str, options: Mapping[str, tuple[Any, Any]], build: Callable[..., Any]
 ) -> Callable[..., None]:
@@ -149,6 +181,11 @@ def with_data_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options that make up DataOptions in place of its parameter ``data_options``."""
     options = {each.name: (DATA_OPTIONS[each.name], each.default) for each in dataclasses.fields(DataOptions)}
     return with_options(command, "data_options", options, DataOptions)
+
+
+def with_energy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that make up an EnergySettings in place of its parameter ``energy``."""
+    return with_options(command, "energy", ENERGY_OPTIONS, EnergySettings)
 
 
 def with_read_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +101,20 @@ def print_styled(line: Text) -> None:
     with console.capture() as captured:  # so that a pipe that was closed meets print_result, not rich
         console.print(line, end="")
     print_result(captured.get())
+
+
+def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Prints names and what is to be said of each on stdout, in two columns; a terminal's lines are folded at words."""
+    console = Console(file=sys.stdout, highlight=False)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, said in rows:
+        table.add_row(Text(name, style="bold"), Text(said))
+    if not console.is_terminal:
+        console.width = 10_000  # lines stay whole for whoever reads them
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print_result(line.rstrip())
 
 
 def megabytes(size: int) -> str:
