@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from contenders import EDGEKIT
+from contenders.edgekit import COMMAND
 from harness import markdown_table
 from machine import Machine, describe_machine
 
@@ -79,7 +79,7 @@ def main() -> None:
 def convert(name: str, model: Path, work: Path, options: Sequence[str]) -> Run:
     """Runs ``edgekit convert --json`` in a process and measures it from outside."""
     print(f"converting {model} …", file=sys.stderr)
-    command = [*EDGEKIT, "convert", str(model), "--out", str(work / f"{model.stem}.edgekit"), "--json", *options]
+    command = [*COMMAND, "convert", str(model), "--out", str(work / f"{model.stem}.edgekit"), "--json", *options]
     messages = work / "stderr.txt"
     begin = time.perf_counter()
     with messages.open("wb") as stderr, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process:

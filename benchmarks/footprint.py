@@ -17,7 +17,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 import harness
-from contenders import bundle_name, make_bundle
+from contenders.edgekit import bundle_name, make_bundle
 from edgekit_converters.data import read_labelled
 from edgekit_runtime import open_bundle
 from harness import markdown_table

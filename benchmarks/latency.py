@@ -1,4 +1,4 @@
-"""Text in, label out: transformers, ONNX Runtime and edgekit on the same model and texts, timed in turn.
+"""Text in, label out: edgekit and what people use today, on the same model and texts, timed in turn.
 
 Example:
     edgekit demo
@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+import document
 import harness
-from contenders import DISTRIBUTIONS, EdgekitBundle, make_bundle, make_contenders
+from contenders.edgekit import EdgekitBundle, make_bundle
+from contenders.lineup import DISTRIBUTIONS, PEERS, LeftOut, make_peers, ours, source_of
+from contenders.tflite_runtime import check_python
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_runtime import open_bundle
 from harness import Contender, Lane, Ratio, Times, interleave, markdown_table, ratio_of_medians
 from machine import Machine, describe_machine
+
+PART = "peers"
+"""The part of the document that ``--fill`` writes."""
+
+NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Row:
         round_medians_ms: The same in each round.
         accuracy: On all texts of the data, as a share.
         size_bytes: Model and tokenizer on disk.
-        slower_than: How many times its median is that of each edgekit variant that it stands beside, by name.
+        slower: How many times its median is that of edgekit's default, the first bundle; None in that one's own row.
     """
 
     name: str
@@ -44,12 +53,22 @@ class Row:
     round_medians_ms: tuple[float, ...]
     accuracy: float
     size_bytes: int
-    slower_than: dict[str, Ratio]
+    slower: Ratio | None
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """What the benchmark found: a table for each thread count, and each contender at its better one."""
+    """What the benchmark found.
+
+    Attributes:
+        machine: Where and how.
+        examples: Texts that accuracy is of.
+        texts: Texts that were timed in each round.
+        rounds: How many there were.
+        by_threads: A table for each thread count.
+        at_best: Each contender at its better thread count.
+        left_out: Who does not take part.
+    """
 
     machine: Machine
     examples: int
@@ -57,6 +76,7 @@ class Latencies:
     rounds: int
     by_threads: tuple[tuple[Row, ...], ...]
     at_best: tuple[Row, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def main() -> None:
@@ -64,66 +84,105 @@ def main() -> None:
     parser = harness.parser(__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="BERT checkpoint or Hugging Face folder")
     parser.add_argument("--data", type=Path, help="labelled texts, csv or tsv")
-    parser.add_argument("--bundle", type=Path, action="append", help="edgekit bundle of the model; default: make one")
+    parser.add_argument("--bundle", type=Path, action="append", help="bundle of the model; default: make one an engine")
     parser.add_argument("--buckets", action="append", help="make a bundle with these buckets, 16,32,…; repeatable")
+    parser.add_argument("--peer", action="append", choices=PEERS, help="only these peers; repeatable; default: all")
+    parser.add_argument("--tflite-runtime", type=Path, metavar="PYTHON", help="a Python that has tflite-runtime")
+    parser.add_argument("--fill", type=Path, metavar="DOCUMENT", help=f"put the tables between its {PART} marks, too")
     harness.add_timing(parser)
     arguments = parser.parse_args()
     harness.required(arguments, parser, "model")
     harness.required(arguments, parser, "data")
+    if arguments.fill is not None:
+        document.around(arguments.fill, PART)  # an error now rather than after all the work
+    if arguments.tflite_runtime is not None:
+        check_python(arguments.tflite_runtime)
     machine = describe_machine(DISTRIBUTIONS)
     with harness.workspace(arguments.keep) as work:
-        bundles = list(arguments.bundle or [])
-        for index, buckets in enumerate(arguments.buckets or ([] if bundles else [None])):
-            options = () if buckets is None else ("--buckets", buckets)
-            bundles.append(make_bundle(arguments.model, work / f"edgekit-{index}.edgekit", *options))
-        contenders = make_contenders(arguments.model, bundles, work)
+        bundles = list(arguments.bundle or []) or make_bundles(arguments, work)
         data = read_labelled(arguments.data, open_bundle(bundles[0]).manifest.labels)
-        result = measure(contenders, data, arguments, machine)
-    harness.publish(arguments, markdown(result), result)
+        source = source_of(arguments.model, bundles, work, arguments.tflite_runtime)
+        names = dict.fromkeys(arguments.peer or PEERS)
+        peers, left_out = make_peers(source, tuple(names), lambda line: print(line, file=sys.stderr))
+        result = measure(peers, ours(bundles), left_out, data, arguments, machine)
+    text = markdown(result)
+    if arguments.fill is not None:
+        document.fill(arguments.fill, PART, text)
+    harness.publish(arguments, text, result)
+
+
+def make_bundles(arguments: argparse.Namespace, work: Path) -> list[Path]:
+    """Edgekit's default on LiteRT, or one for each choice of buckets, and its default on ExecuTorch."""
+    checked = ("--eval", str(arguments.data))
+    litert = [("--buckets", buckets) for buckets in arguments.buckets or ()] or [()]
+    options = [*(("--target", "litert", *each) for each in litert), ("--target", "executorch")]
+    return [
+        make_bundle(arguments.model, work / f"edgekit-{index}.edgekit", *checked, *each)
+        for index, each in enumerate(options)
+    ]
 
 
 def measure(
-    contenders: Sequence[Contender], data: LabelledText, arguments: argparse.Namespace, machine: Machine
+    peers: Sequence[Contender],
+    bundles: Sequence[EdgekitBundle],
+    left_out: Sequence[LeftOut],
+    data: LabelledText,
+    arguments: argparse.Namespace,
+    machine: Machine,
 ) -> Latencies:
-    """Opens every contender at every thread count, all at once, and times them in turn."""
+    """Opens every contender at every thread count, all at once, and times them in turn.
+
+    Raises:
+        RuntimeError: One of edgekit's fails; a peer that fails is left out.
+    """
     texts = data.texts[: arguments.texts]
     counts = tuple(dict.fromkeys(arguments.threads or [1, 2]))
+    failed = list(left_out)
     with contextlib.ExitStack() as stack:
         terminal = stack.enter_context(Terminal())
-        lanes = [stack.enter_context(Lane(each, threads)) for threads in counts for each in contenders]
-        accuracies = {}
-        for lane in lanes[: len(contenders)]:
-            terminal.stage(f"{lane.contender.name}: {len(data.texts)} texts for its accuracy")
-            answers = lane.run(data.texts, ()).classes
-            accuracies[lane.contender.name] = float(np.mean(np.equal(answers, data.labels)))
-        terminal.stage(f"{arguments.rounds} rounds of {len(lanes)} blocks of {len(texts)} texts")
+        opened = [tuple(stack.enter_context(Lane(each, threads)) for threads in counts) for each in (*peers, *bundles)]
+        accuracies: dict[str, float] = {}
+        for lanes in opened:
+            contender = lanes[0].contender
+            terminal.stage(f"{contender.name}: {len(data.texts)} texts for its accuracy")
+            try:
+                for lane in lanes[1:]:
+                    lane.run(texts[:1], ())  # the slowest to open is not to disturb the first round
+                answers = lanes[0].run(data.texts, ()).classes
+            except RuntimeError as error:
+                if contender in bundles:
+                    raise
+                terminal.say(str(error))
+                failed.append(LeftOut(contender.name, str(error).strip().splitlines()[-1]))
+                continue
+            accuracies[contender.name] = float(np.mean(np.equal(answers, data.labels)))
+        taking_part = [lane for lanes in opened for lane in lanes if lane.contender.name in accuracies]
+        terminal.stage(f"{arguments.rounds} rounds of {len(taking_part)} blocks of {len(texts)} texts")
         times = interleave(
-            lanes,
+            taking_part,
             texts,
             rounds=arguments.rounds,
             warmup=arguments.warmup,
             pause_s=arguments.pause,
             progress=terminal.progress,
         )
-    measured = list(zip(lanes, times, strict=True))
-    medians = [float(np.median(found)) for found in times]
-    best = [
-        measured[min(range(start, len(lanes), len(contenders)), key=medians.__getitem__)]
-        for start in range(len(contenders))
-    ]
+    measured = list(zip(taking_part, times, strict=True))
     by_threads = [[pair for pair in measured if pair[0].threads == threads] for threads in counts]
+    best = [min(pairs, key=lambda pair: float(np.median(pair[1]))) for pairs in zip(*by_threads, strict=True)]
+    default = bundles[0].name
     return Latencies(
         machine=machine,
         examples=len(data.texts),
         texts=len(texts),
         rounds=arguments.rounds,
-        by_threads=tuple(_rows(pairs, accuracies) for pairs in by_threads),
-        at_best=_rows(best, accuracies),
+        by_threads=tuple(_rows(pairs, accuracies, default) for pairs in by_threads),
+        at_best=_rows(best, accuracies, default),
+        left_out=tuple(failed),
     )
 
 
-def _rows(measured: Sequence[tuple[Lane, Times]], accuracies: dict[str, float]) -> tuple[Row, ...]:
-    ours = {lane.contender.name: found for lane, found in measured if isinstance(lane.contender, EdgekitBundle)}
+def _rows(measured: Sequence[tuple[Lane, Times]], accuracies: dict[str, float], default: str) -> tuple[Row, ...]:
+    (base,) = (found for lane, found in measured if lane.contender.name == default)
     return tuple(
         Row(
             name=lane.contender.name,
@@ -132,9 +191,7 @@ def _rows(measured: Sequence[tuple[Lane, Times]], accuracies: dict[str, float]) 
             round_medians_ms=tuple(np.median(found, axis=1).tolist()),
             accuracy=accuracies[lane.contender.name],
             size_bytes=lane.contender.size_bytes(),
-            slower_than={
-                name: ratio_of_medians(found, base) for name, base in ours.items() if name != lane.contender.name
-            },
+            slower=None if found is base else ratio_of_medians(found, base),
         )
         for lane, found in measured
     )
@@ -147,9 +204,10 @@ def markdown(result: Latencies) -> str:
         f"accuracy on all {result.examples}. Ratios: {harness.COMPARED}."
     ]
     for rows in result.by_threads:
-        parts += [f"{_count(rows[0].threads)}:", _table(rows)]
+        parts += [f"{_count(rows[0].threads)}:", _table(rows, result.left_out)]
     if len(result.by_threads) > 1:
-        parts += ["Each at its better thread count:", _table(result.at_best)]
+        parts += ["Each at its better thread count:", _table(result.at_best, result.left_out)]
+    parts += [f"Left out: {each.name}: {each.reason}" for each in result.left_out]
     return "\n\n".join([*parts, str(result.machine)])
 
 
@@ -157,21 +215,23 @@ def _count(threads: int) -> str:
     return "One thread" if threads == 1 else f"{threads} threads"
 
 
-def _table(rows: Sequence[Row]) -> str:
-    variants = list(dict.fromkeys(name for row in rows for name in row.slower_than))
-    against = [f"÷ {name}" for name in variants]
+def _table(rows: Sequence[Row], left_out: Sequence[LeftOut]) -> str:
+    (default,) = (row.name for row in rows if row.slower is None)
     return markdown_table(
-        ["", "threads", "median ms", "accuracy", "MB on disk", *against],
+        ["", "threads", "median ms", "accuracy", "MB on disk", f"÷ {default}"],
         [
-            [
-                row.name,
-                str(row.threads),
-                f"{row.median_ms:.3f}",
-                f"{row.accuracy:.2%}",
-                f"{row.size_bytes / 1e6:.1f}",
-                *(str(row.slower_than.get(name, "–")) for name in variants),
-            ]
-            for row in rows
+            *([each.name, NOTHING, "left out", NOTHING, NOTHING, NOTHING] for each in left_out),
+            *(
+                [
+                    row.name,
+                    str(row.threads),
+                    f"{row.median_ms:.3f}",
+                    f"{row.accuracy:.2%}",
+                    f"{row.size_bytes / 1e6:.1f}",
+                    NOTHING if row.slower is None else str(row.slower),
+                ]
+                for row in rows
+            ),
         ],
     )
 

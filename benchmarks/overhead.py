@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert import interpreter
 
 import harness
-from contenders import bundle_name, make_bundle
+from contenders.edgekit import bundle_name, make_bundle
 from edgekit_converters.data import read_labelled
 from edgekit_runtime import Classifier, load, open_bundle
 from harness import markdown_table

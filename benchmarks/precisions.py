@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import harness
-from contenders import EdgekitBundle
+from contenders.edgekit import EdgekitBundle
 from conversion import DISTRIBUTIONS, convert
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import read_labelled

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import harness
-from contenders import EdgekitBundle, PteProgram, make_bundle
+from contenders.edgekit import EdgekitBundle, make_bundle
+from contenders.executorch import PteProgram
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_runtime import Bundle, open_bundle

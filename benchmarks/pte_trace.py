@@ -10,21 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import harness
-from edgekit_converters.targets.tools import tools_kept_quiet
+from edgekit_runtime.profiling.operators.etdump import inferences
 from harness import markdown_table
 from machine import Machine, describe_machine
 
 WORDS = 50
 """Ids that are drawn from: even small vocabularies have them."""
-
-WHOLE = "Method::execute"
-SUMS = (WHOLE, "DELEGATE_CALL", "OPERATOR_CALL")
-"""Events that hold others."""
 
 REST = "the rest: calls, quantizing, copies"
 
@@ -58,13 +53,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200, help="at most 256")
     arguments = parser.parse_args()
     machine = describe_machine(("edgekit-executorch", "executorch"))
-    with harness.workspace(arguments.keep) as work:
-        traces = tuple(trace(path, arguments.length, arguments.runs, work) for path in arguments.program)
+    traces = tuple(trace(path, arguments.length, arguments.runs) for path in arguments.program)
     result = Traces(machine, arguments.length, traces)
     harness.publish(arguments, markdown(result), result)
 
 
-def trace(path: Path, length: int, runs: int, work: Path) -> Trace:
+def trace(path: Path, length: int, runs: int) -> Trace:
     """Runs a program on random ids."""
     import edgekit_executorch
 
@@ -75,20 +69,13 @@ def trace(path: Path, length: int, runs: int, work: Path) -> Trace:
         program.etdump()  # the first run is another: it makes room
         for _ in range(runs):
             program.run(*given)
-        (work / "runs.etdp").write_bytes(program.etdump())
-    with tools_kept_quiet():
-        from executorch.devtools import Inspector
-
-        inspector: Any = Inspector(etdump_path=str(work / "runs.etdp"))
-    events = [event for block in inspector.event_blocks for event in block.events if event.perf_data]
-    (whole,) = (event.perf_data.raw for event in events if event.name == WHOLE)
-    best = np.argsort(whole)[: max(1, int(BEST * runs))]
-    total_ms = float(np.mean(np.take(whole, best)))
+        traced = inferences(program.etdump())
+    best = sorted(traced, key=lambda each: each.total_ms)[: max(1, int(BEST * runs))]
+    total_ms = float(np.mean([each.total_ms for each in best]))
     operators = Counter[str]()
-    for event in events:
-        if event.name not in SUMS:
-            name = event.name.partition(" #")[0].removeprefix("native_call_")
-            operators[name] += float(np.mean(np.take(event.perf_data.raw, best)))
+    for each in best:
+        for name, milliseconds in each.calls:
+            operators[name] += milliseconds / len(best)
     operators[REST] = total_ms - operators.total()
     return Trace(path.stem, total_ms, operators)
 

@@ -22,7 +22,10 @@ from typing import Any
 import numpy as np
 
 import harness
-from contenders import DISTRIBUTIONS, EDGEKIT, EdgekitBundle, TransformersPipeline, hugging_face_folder
+from contenders.edgekit import COMMAND, EdgekitBundle
+from contenders.folder import Folder, hugging_face_folder
+from contenders.lineup import DISTRIBUTIONS
+from contenders.pipeline import TransformersPipeline
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_runtime import open_bundle
@@ -140,7 +143,7 @@ def make(name: str, arguments: Any, work: Path) -> Made:
         if flags and name != TRIMMED:  # which trains nothing
             flags += ["--cache", str(work / "answers")]
             flags += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
-        command = [*EDGEKIT, "convert", str(arguments.model), "--out", str(path), "--eval", str(arguments.data), *flags]
+        command = [*COMMAND, "convert", str(arguments.model), "--out", str(path), "--eval", str(arguments.data), *flags]
         ended = subprocess.run([*command, "--json"], stdout=subprocess.PIPE)
         if ended.returncode:
             raise RuntimeError(f"edgekit convert for {name} failed with exit code {ended.returncode}")
@@ -153,7 +156,10 @@ def measure(made: Sequence[Made], folder: Path, data: LabelledText, arguments: A
     texts = data.texts[: arguments.texts]
     counts = tuple(dict.fromkeys(arguments.threads or [1, 2]))
     max_length = open_bundle(made[0].path).manifest.main.text.max_length
-    contenders = [TransformersPipeline(folder, max_length), *(EdgekitBundle(each.path, each.name) for each in made)]
+    contenders = [
+        TransformersPipeline(Folder(folder, max_length)),
+        *(EdgekitBundle(each.path, each.name) for each in made),
+    ]
     with contextlib.ExitStack() as stack:
         terminal = stack.enter_context(Terminal())
         lanes = [[stack.enter_context(Lane(each, threads)) for threads in counts] for each in contenders]

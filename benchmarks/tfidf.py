@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from contenders import EDGEKIT
+from contenders.edgekit import COMMAND
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_converters.training.examples import split
@@ -146,7 +146,7 @@ def edgekit(*arguments: object) -> Any:
     Raises:
         RuntimeError: It failed; its message is on stderr.
     """
-    ended = subprocess.run([*EDGEKIT, *map(str, arguments)], stdout=subprocess.PIPE)
+    ended = subprocess.run([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE)
     if ended.returncode:
         raise RuntimeError(f"edgekit {arguments[0]} failed with exit code {ended.returncode}")
     return json.loads(ended.stdout)

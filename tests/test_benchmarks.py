@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import missing
+from conftest import BAD, GOOD, missing
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import LabelledText
+from edgekit_converters.pipeline import Conversion
+from edgekit_runtime.engines.litert import LiteRtEngine
+from edgekit_runtime.text import TextEncoder
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS, DOCUMENT = ROOT / "benchmarks", ROOT / "docs" / "benchmarks.md"
 sys.path.insert(0, str(BENCHMARKS))
 harness = importlib.import_module("harness")
-contenders = importlib.import_module("contenders")
 conversion = importlib.import_module("conversion")
+document = importlib.import_module("document")
+edgekit = importlib.import_module("contenders.edgekit")
+folder = importlib.import_module("contenders.folder")
+instructions = importlib.import_module("instructions")
+latency = importlib.import_module("latency")
+lineup = importlib.import_module("contenders.lineup")
+part = importlib.import_module("contenders.part")
+profiling_overhead = importlib.import_module("profiling_overhead")
+pipeline = importlib.import_module("contenders.pipeline")
 pte_programs = importlib.import_module("pte_programs")
 stock_pte = importlib.import_module("stock_pte")
 students = importlib.import_module("students")
 tfidf = importlib.import_module("tfidf")
+tflite_runtime = importlib.import_module("contenders.tflite_runtime")
 describe_machine = importlib.import_module("machine").describe_machine
 
 
@@ -82,7 +99,7 @@ def test_every_contender_runs_in_every_round_and_the_order_rotates() -> None:
 
 
 def test_a_contender_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
-    contender = contenders.EdgekitBundle(tmp_path / "missing.edgekit", "edgekit on nothing")
+    contender = edgekit.EdgekitBundle(tmp_path / "missing.edgekit", "edgekit on nothing")
     with harness.Lane(contender, 1) as lane, pytest.raises(RuntimeError, match=r"(?s)edgekit on nothing.*no file"):
         lane.run(["a"], [])
 
@@ -155,30 +172,218 @@ def test_buckets_reach_as_far_as_the_texts_that_were_learned_from() -> None:
     assert tfidf.lengths(["--max-length", "64"]) == ["--max-length", "64", "--buckets", "16,32,64"]
 
 
+@pytest.fixture(scope="module")
+def tflite_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python that ``make bench-tflite-runtime`` makes, or has made in this checkout."""
+    made = ROOT / ".venv-tflite-runtime" / "bin" / "python"
+    if made.exists():
+        return made
+    if sys.version_info >= (3, 12):
+        missing("Python 3.11 or older, which tflite-runtime needs")
+    folder = tmp_path_factory.mktemp("tflite-runtime") / "venv"
+    command = ["make", "bench-tflite-runtime", f"TFLITE_VENV={folder}", f"TFLITE_PYTHON={sys.executable}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if "No matching distribution" in ended.stderr:
+        missing("the package index cannot be reached, and tflite-runtime comes from it")
+    assert ended.returncode == 0, ended.stderr
+    return folder / "bin" / "python"
+
+
 @pytest.mark.slow
-def test_latency_of_a_checkpoint_beside_its_peers(bert_checkpoint: Path, labelled_csv: Path, tmp_path: Path) -> None:
+@pytest.mark.network
+def test_latency_beside_peers_that_need_no_torch(
+    bert_checkpoint: Path, bert_on_both: Conversion, labelled_csv: Path, tflite_python: Path, tmp_path: Path
+) -> None:
     if find_spec("onnxruntime") is None:
         missing("onnxruntime, which the extra bench brings")
-    figures = tmp_path / "latency.json"
+    figures, page = tmp_path / "latency.json", tmp_path / "page.md"
+    before, after = document.around(DOCUMENT, latency.PART)
+    page.write_bytes(DOCUMENT.read_bytes())
     few = ("--texts", 6, "--rounds", 3, "--warmup", 2, "--pause", 0, "--threads", 1, "--json", figures)
-    ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, "--buckets", "16,96", *few)
+    peers = ("--peer", "onnxruntime", "--peer", "litert", "--peer", "tflite-runtime", "--tflite-runtime", tflite_python)
+    given = ("--bundle", bert_on_both.bundle, "--fill", page, *peers)
+    ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, *given, *few)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(figures.read_text(encoding="utf-8"))
-    ((pipeline, onnx, edgekit),) = found["by_threads"]
-    assert pipeline["name"].startswith("transformers") and onnx["name"].startswith("ONNX")
-    assert edgekit["name"] == "edgekit, int8, buckets 16/96" and edgekit["slower_than"] == {}
-    assert (found["examples"], found["texts"], found["rounds"]) == (80, 6, 3)
-    assert pipeline["accuracy"] >= 0.9, "the folder written for the peers is the model that was trained"
-    for row in (onnx, edgekit):
-        assert abs(row["accuracy"] - pipeline["accuracy"]) <= 0.05
-    for row in (pipeline, onnx):
-        ratio = row["slower_than"][edgekit["name"]]
-        assert ratio["value"] == pytest.approx(row["median_ms"] / edgekit["median_ms"])
+    assert found["left_out"] == [] and (found["examples"], found["texts"], found["rounds"]) == (80, 6, 3)
+    (rows,) = found["by_threads"]
+    assert [row["name"] for row in rows] == [
+        "ONNX Runtime, float32",
+        "ONNX Runtime, int8 dynamic",
+        "litert-torch + ai-edge-quantizer, int8, padded to 64",
+        "tflite-runtime 2.14.0, int8 per tensor, buckets 16/64",
+        "edgekit on LiteRT, int8, buckets 16/64",
+        "edgekit on ExecuTorch, int8",
+    ]
+    floating, default = rows[0], rows[-2]
+    assert floating["accuracy"] >= 0.9, "the folder written for the peers is the model that was trained"
+    assert all(abs(row["accuracy"] - floating["accuracy"]) <= 0.05 for row in rows)
+    for row in rows:
+        ratio = row["slower"]
+        if row is default:
+            assert ratio is None
+            continue
+        assert ratio["value"] == pytest.approx(row["median_ms"] / default["median_ms"])
         assert ratio["low"] <= ratio["value"] <= ratio["high"]
-    assert edgekit["size_bytes"] < pipeline["size_bytes"]
+    assert rows[1]["size_bytes"] < floating["size_bytes"]
     lines = ended.stdout.splitlines()
-    assert sum(line.startswith("| ") for line in lines) == 5, "header, rule and one row a contender, nothing else"
-    assert f"{edgekit['median_ms']:.3f}" in ended.stdout and found["machine"]["cpu"] in lines[-1]
+    assert sum(line.startswith("| ") for line in lines) == 8, "header, rule and one row a contender, nothing else"
+    assert f"{default['median_ms']:.3f}" in ended.stdout and found["machine"]["cpu"] in lines[-1]
+    assert document.around(page, latency.PART) == (before, after)
+    assert page.read_text(encoding="utf-8").count(ended.stdout.strip()) == 1
+
+
+@pytest.mark.slow
+def test_the_compiled_pipeline_answers_as_the_network(bert_checkpoint: Path, tmp_path: Path) -> None:
+    """Without its C++ code, which takes twenty seconds: traced, and never again. The plain pipeline is a part of it."""
+    made = folder.Folder(folder.hugging_face_folder(bert_checkpoint, tmp_path / "folder"), 64)
+    compiled = pipeline.CompiledPipeline(made, cache=tmp_path, backend="eager")
+    texts = [thing.format("film " * count) for count in (1, 2, 5, 13, 70) for thing in (*GOOD[:4], *BAD[:4])]
+    network, tokenizer = read_checkpoint(bert_checkpoint, ReadOptions(), print).network(), made.tokenizer()
+    expected = []
+    for text in texts:
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        expected.append(int(network(ids, torch.ones(ids.shape)).argmax()))
+    assert 0 < sum(expected) < len(texts)
+    with harness.Lane(compiled, 1) as lane:
+        assert lane.run(texts, ()).classes == tuple(expected)
+
+
+def test_who_cannot_take_part_is_in_the_table_with_the_reason(tmp_path: Path) -> None:
+    nothing = lineup.Source(tmp_path / "no.pt", folder.Folder(tmp_path, 64), (16, 64), tmp_path, None)
+    said: list[str] = []
+    peers, left_out = lineup.make_peers(nothing, ("transformers", "executorch", "tflite-runtime"), said.append)
+    assert [each.name for each in peers] == ["transformers.pipeline, float32"], "which is not opened before its turn"
+    assert [each.name for each in left_out] == ["executorch", "tflite-runtime"]
+    assert "no.pt" in left_out[0].reason and "make bench-tflite-runtime" in left_out[1].reason
+    assert said[-1] == f"tflite-runtime is left out: {left_out[1].reason}"
+    row = latency.Row("edgekit", 1, 2.0, (2.0,), 0.9, 1_000_000, None)
+    table = latency.markdown(latency.Latencies(describe_machine(()), 4, 2, 1, ((row,),), (row,), tuple(left_out)))
+    assert "| executorch | – | left out | – | – | – |" in table
+    assert f"Left out: tflite-runtime: {left_out[1].reason}" in table
+
+
+def test_a_peer_that_fails_while_it_runs_is_left_out_and_edgekit_never(bundle: Path, tmp_path: Path) -> None:
+    broken = edgekit.EdgekitBundle(tmp_path / "missing.edgekit", "a peer")
+    default = edgekit.EdgekitBundle(bundle, "the default")
+    data = LabelledText(("i love this film", "i hate this film"), (1, 0), "made up", ("negative", "positive"))
+    few = argparse.Namespace(texts=2, threads=[1], rounds=2, warmup=1, pause=0)
+    found = latency.measure([broken], [default], [], data, few, describe_machine(()))
+    ((row,),) = found.by_threads
+    assert (row.name, row.accuracy, row.slower) == ("the default", 1.0, None)
+    (left_out,) = found.left_out
+    assert left_out.name == "a peer" and "missing.edgekit" in left_out.reason
+    with pytest.raises(RuntimeError, match=r"(?s)the default.*missing\.edgekit"):
+        latency.measure([], [replace(broken, name="the default")], [], data, few, describe_machine(()))
+
+
+def test_a_part_of_a_document_is_filled_and_the_rest_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_bytes("# Über\r\n<!-- peers: begin -->\nold\n<!-- peers: end -->\n\ntail".encode())
+    document.fill(page, "peers", "| new |")
+    document.fill(page, "peers", "| newer |")
+    filled = "# Über\r\n<!-- peers: begin -->\n\n| newer |\n\n<!-- peers: end -->\n\ntail"
+    assert page.read_bytes().decode() == filled and [path.name for path in tmp_path.iterdir()] == ["page.md"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no marks",
+        "<!-- peers: begin -->",
+        "<!-- peers: end -->\n<!-- peers: begin -->",
+        "<!-- peers: begin --><!-- peers: end -->\n<!-- peers: begin -->",
+    ],
+)
+def test_a_document_without_one_place_for_the_part_is_refused(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"page.md must have the lines <!-- peers: begin -->"):
+        document.fill(page, "peers", "new")
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_what_cannot_work_is_refused_before_any_work(bert_checkpoint: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, "--fill", page)
+    assert ended.returncode == 1 and ended.stderr.startswith("latency.py: error: cannot read")
+    assert len(ended.stderr.splitlines()) == 1
+    with pytest.raises(RuntimeError, match=r"no-python cannot be run: No such file.*make bench-tflite-runtime"):
+        tflite_runtime.check_python(tmp_path / "no-python")
+    with pytest.raises(RuntimeError, match=r"cannot import what it needs: .*tflite_runtime.*make bench-tflite-runtime"):
+        tflite_runtime.check_python(Path(sys.executable))
+
+
+class Work:
+    """Adds numbers, ten for each character: work that callgrind can count without any library."""
+
+    name = "work"
+
+    def open(self, threads: int) -> Work:
+        return self
+
+    def classify(self, text: str) -> str:
+        return str(sum(range(10 * len(text))))
+
+
+def test_instructions_do_not_count_the_start_and_repeat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if which("valgrind") is None:
+        missing("valgrind")
+    (tmp_path / "work.py").write_text(f"from __future__ import annotations\n\n\n{inspect.getsource(Work)}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    work = importlib.import_module("work").Work()
+    counted = instructions.count(work, ["a" * 100] * 5, argparse.Namespace(passes=40, runs=2), tmp_path)
+    assert 5_000 < min(counted.instructions) < 200_000, "of adding 1,000 numbers; Python's start takes 100 million"
+    assert counted.spread < 0.01
+
+
+@pytest.mark.parametrize(("name", "calls"), [("tokenizer", (2, 0)), ("runner", (0, 2)), ("all", (2, 2))])
+def test_a_part_of_edgekit_is_that_part_alone(
+    name: str, calls: tuple[int, int], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    texts = ("i love this film", "i hate this film")
+    for owner, method in ((TextEncoder, "ids"), (LiteRtEngine, "run")):
+        monkeypatch.setattr(owner, method, _noted(getattr(owner, method), seen, method))
+    made = part.EdgekitPart(bundle, "litert", name).open(1)
+    for text in texts:
+        made.classify(text)
+    seen.clear()  # the first calls of a text, and the golden texts before
+    for text in texts:
+        made.classify(text)
+    assert (seen.count("ids"), seen.count("run")) == calls
+
+
+def _noted(call: Callable[..., object], seen: list[str], name: str) -> Callable[..., object]:
+    def noted(*arguments: object) -> object:
+        seen.append(name)
+        return call(*arguments)
+
+    return noted
+
+
+def test_what_profiling_costs(bundle: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "profiling.json"
+    few = ("--texts", 20, "--rounds", 6, "--pairs", 1, "--seconds", 0.1, "--json", figures)
+    ended = bench("profiling_overhead.py", "--bundle", bundle, "--data", labelled_csv, *few)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert 0 < row["bare_ms"] < 100
+    assert 0.3 < row["reported"]["value"] < row["passed"]["value"] * 1.5, "a round takes what its calls take, and a bit"
+    ((one, two),) = row["pairs_p50_ms"]
+    assert 0.1 < one / two < 10 and f"{max(one, two) / min(one, two) - 1:.1%}" in ended.stdout
+
+
+def test_profiles_that_differ_too_much_are_said_to() -> None:
+    cheap, dear = harness.Ratio(1.001, 0.99, 1.01), harness.Ratio(1.03, 1.02, 1.04)
+    rows = tuple(
+        profiling_overhead.Row(name, 0.08, ratio, ratio, pairs)
+        for name, ratio, pairs in (("a", cheap, ((1.0, 1.05), (1.0, 1.0))), ("b", dear, ((1.0, 1.2), (1.0, 1.0))))
+    )
+    table = profiling_overhead.markdown(profiling_overhead.Profiling(describe_machine(()), 1, 20, 6, rows))
+    assert "| a | 0.0800 | +0.10% (-1.00% – +1.00%) | +0.10% (-1.00% – +1.00%) | yes | 2.5% | 5.0% | yes |" in table
+    assert "| **no** | 10.0% | 20.0% | **no** |" in table
 
 
 def test_the_textbook_network_answers_as_edgekits_own(bert_base: Path) -> None:
