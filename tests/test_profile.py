@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import edgekit_runtime as ek
+from edgekit.cli.reports import Reports
 from edgekit_converters.pipeline import Conversion
-from edgekit_runtime.errors import EngineError, OptionError
+from edgekit_runtime.errors import EngineError, FileError, OptionError
+from edgekit_runtime.fresh import NoAnswerError, ask
 from edgekit_runtime.profiling.conditions import read_conditions
 from edgekit_runtime.profiling.measure import profile_bundle
 from edgekit_runtime.profiling.process import measure_process
@@ -71,23 +74,42 @@ def test_a_fresh_process_tells_its_start_and_its_memory(cnn_conversion: Conversi
     assert 5 < memory.before_anon < memory.rss_anon < memory.peak_rss < 500
 
 
+def test_the_text_is_of_any_length_and_not_among_the_arguments(cnn_conversion: Conversion) -> None:
+    assert measure_process(cnn_conversion.bundle, threads=1, text="好" * 200_000, runs=1).startup.first > 0
+
+
 def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"fresh process.*no file .*edgekit verify"):
+    with pytest.raises(FileError, match="there is no file"):
         measure_process(tmp_path / "missing.edgekit", runs=1)
+    with pytest.raises(NoAnswerError, match=r"it crashed \(SIGABRT\)"):
+        ask("os:abort", {}, limit_s=60)
+    with pytest.raises(
+        NoAnswerError, match=r"ended with 1 and no answer \(ModuleNotFoundError: No module named 'nonsense'\)"
+    ):
+        ask("nonsense:nonsense", {}, limit_s=60)
+    with pytest.raises(NoAnswerError, match=r"no answer within 0.01 s"):
+        ask("os:getcwd", {}, limit_s=0.01)
+    assert ask("os:getcwd", {}, limit_s=60).value == str(Path.cwd())
 
 
 def test_the_steps_of_a_text_make_its_latency(cnn_conversion: Conversion) -> None:
     with ek.load(cnn_conversion.bundle, threads=1) as classify:
-        stages = measure_stages(classify, TEXTS, rounds=50)
+        stages = measure_stages(classify, TEXTS)
     assert all(0 < value < 5 for value in vars(stages).values())
     assert stages.engine > stages.postprocess
 
 
 def test_longer_texts_take_longer(bert_on_both: Conversion) -> None:
     with ek.load(bert_on_both.bundle, engine="litert", threads=1) as classify:
-        found = by_bucket(classify, TEXTS, 0.2)
+        found = by_bucket(classify, TEXTS, ["the film was good"], 0.2)
         assert tuple(each.tokens for each in found) == classify.engine.lengths
     assert found[-1].latency_ms.p50 > found[0].latency_ms.p50
+
+
+def test_texts_without_a_token_are_made_longer_by_golden_ones(cnn_conversion: Conversion) -> None:
+    with ek.load(cnn_conversion.bundle, threads=1) as classify:
+        found = by_bucket(classify, ["\u200b"], ["the film was good"], 0.01)
+        assert tuple(each.tokens for each in found) == classify.engine.lengths
 
 
 def test_a_text_of_so_many_tokens_is_cut_from_a_longer_one(bert_on_both: Conversion) -> None:
@@ -126,7 +148,7 @@ def test_a_worker_that_fails_ends_all(cnn_conversion: Conversion) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"texts": []}, "no text"),
+        ({"texts": [], "source": "empty.csv"}, "no text in empty.csv"),
         ({"seconds": 0.0}, "--seconds"),
         ({"seconds": float("nan")}, "--seconds"),
         ({"pause_ms": -1.0}, "--pause"),
@@ -136,6 +158,26 @@ def test_a_worker_that_fails_ends_all(cnn_conversion: Conversion) -> None:
 def test_settings_that_make_no_sense_are_refused(cnn_conversion: Conversion, settings: dict, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         profile_bundle(cnn_conversion.bundle, **settings)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("missing/page.html", "no folder"), ("pipe", "no file but a device or a pipe"), ("link", "is read and would be")],
+)
+def test_a_page_that_cannot_be_written_is_refused_before_work(
+    cnn_conversion: Conversion, tmp_path: Path, place: str, message: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(cnn_conversion.bundle)
+    done = edgekit("profile", cnn_conversion.bundle, "--html", tmp_path / place)
+    assert (done.returncode, done.stdout) == (1, "") and message in done.stderr and "--html" in done.stderr
+    assert "Starting" not in done.stderr
+
+
+def test_a_page_goes_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "latest.html").symlink_to(tmp_path / "today.html")
+    Reports(tmp_path / "latest.html", None).write("it", str.upper, str.lower)
+    assert (tmp_path / "today.html").read_text(encoding="utf-8") == "IT" and (tmp_path / "latest.html").is_symlink()
 
 
 def edgekit(*arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:

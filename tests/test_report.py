@@ -463,7 +463,7 @@ def test_real_measurements_give_a_report(bundle: Path) -> None:
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
 def test_a_page_without_its_extra_is_a_clear_error(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=rf"^--html needs {module}.*pip install 'edgekit\[report\]'$"):
+    with pytest.raises(MissingExtraError, match=rf"^a page needs {module}.*pip install 'edgekit\[report\]'$"):
         profile_html(make_profile())
     with pytest.raises(MissingExtraError, match=module):
         comparison_html(make_comparison())

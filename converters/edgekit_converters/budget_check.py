@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit_converters.budget import CLOSER, LATENCIES, QUANTITIES, SMALLER, Budget, Limit, shown
-from edgekit_runtime.bundle import open_bundle
+from edgekit_runtime.bundle import SHOWN, open_bundle
 from edgekit_runtime.errors import FileError, GateError
 from edgekit_runtime.loading import default_threads, load
 from edgekit_runtime.profiling.intervals import Interval
@@ -70,7 +70,7 @@ def trial_place(path: Path, budget: Budget) -> Iterator[Path]:
         yield path
         return
     try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+        folder = tempfile.TemporaryDirectory(prefix=f".{path.name[:SHOWN]}.", dir=path.parent)
     except OSError as error:
         raise FileError(f"cannot write to {path.parent}: {error.strerror}; choose another --out") from error
     with folder as name:

@@ -19,6 +19,8 @@ from edgekit_runtime.filepart import FilePart, reading
 from edgekit_runtime.manifest import FileEntry, Manifest
 
 SUFFIX = ".edgekit"
+SHOWN = 40
+"""So many characters of a file's name are in that of the one beside it; names have a limit."""
 MANIFEST = "manifest.json"
 SIGNATURE = "signature"
 ALIGNMENT = 4096
@@ -142,7 +144,7 @@ def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents
 
 
 def writable_file(path: Path, *inputs: str | os.PathLike[str] | None, option: str = "--out") -> Path:
-    """The path, if a file can be written there; asked before long work rather than after it.
+    """The path, if a file can be written there; asked before long work rather than after it. Of a link, where it leads.
 
     Args:
         path: Where the file goes.
@@ -150,11 +152,15 @@ def writable_file(path: Path, *inputs: str | os.PathLike[str] | None, option: st
         option: What names the path on the command line, for messages.
 
     Raises:
-        FileError: It is a folder, its folder is missing, or that folder cannot be written to.
+        FileError: It is a folder or a device, its folder is missing, or that folder cannot be written to.
         OptionError: It is one of the inputs.
     """
+    if path.is_symlink():
+        path = path.resolve()
     if path.is_dir():
         raise FileError(f"{path} is a folder; give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is no file but a device or a pipe, which would be replaced; choose another {option}")
     if not path.parent.is_dir():
         raise FileError(f"there is no folder {path.parent}; make it, or choose another {option}")
     if not os.access(path.parent, os.W_OK):
@@ -173,7 +179,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         FileError: The folder is missing or not writable, or the disk is full; nothing is left behind.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN]}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise FileError(
             f"cannot write to {path.parent}: {error.strerror}; choose another place for the file"

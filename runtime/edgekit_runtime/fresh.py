@@ -20,13 +20,14 @@ _PROGRAM = """
 import time
 began = time.monotonic_ns()
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[2:]
 import edgekit_runtime
 imported = time.monotonic_ns()
 from edgekit_runtime.fresh import answer
-answer(*sys.argv[1:3], began, imported)
+answer(sys.argv[1], began, imported)
 """
-"""It sees the modules that this process sees. The clock is the machine's, not the process's."""
+"""It sees the modules that this process sees, and reads its options from stdin: arguments are short, and seen by everybody. The
+clock is the machine's, not the process's."""
 
 
 class NoAnswerError(Exception):
@@ -62,11 +63,15 @@ def ask(function: str, options: Mapping[str, Any], *, limit_s: float) -> Answere
         EdgekitError: The function raised it.
         NoAnswerError: There is no answer.
     """
-    command = [sys.executable, "-c", _PROGRAM, function, json.dumps(options), *sys.path]
+    command = [sys.executable, "-c", _PROGRAM, function, *sys.path]
     started = time.monotonic_ns()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
+        done = subprocess.run(
+            command, input=json.dumps(options).encode(), capture_output=True, timeout=limit_s, check=False
+        )
         found = json.loads(done.stdout)
+    except OSError as error:
+        raise NoAnswerError(f"it could not be started ({error.strerror})") from error
     except subprocess.TimeoutExpired as error:
         raise NoAnswerError(f"it gave no answer within {limit_s:g} s") from error
     except ValueError as error:
@@ -76,14 +81,14 @@ def ask(function: str, options: Mapping[str, Any], *, limit_s: float) -> Answere
     return Answered(found["value"], started, found["began"], found["imported"])
 
 
-def answer(function: str, options: str, began: int, imported: int) -> None:
+def answer(function: str, began: int, imported: int) -> None:
     """What the process runs: calls the function and prints its answer, or its error of the tree, as JSON."""
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever else is printed is none of the answer
     module, _, name = function.partition(":")
     found: dict[str, Any]
     try:
-        value = getattr(importlib.import_module(module), name)(**json.loads(options))
+        value = getattr(importlib.import_module(module), name)(**json.load(sys.stdin))
         found = {"value": jsonio.encode(value), "began": began, "imported": imported}
     except EdgekitError as error:
         found = {"error": type(error).__name__, "message": str(error)}

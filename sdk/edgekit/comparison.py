@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from edgekit_runtime.profiling.energy import Energy
 from edgekit_runtime.profiling.energy.method import a_few, measure_energy
 from edgekit_runtime.profiling.energy.settings import EnergySettings
 from edgekit_runtime.profiling.intervals import Interval
-from edgekit_runtime.profiling.latency import SECONDS, Latency, Pacing, time_in_turns
+from edgekit_runtime.profiling.latency import SECONDS, Latency, Pacing, check_pace, time_in_turns
 from edgekit_runtime.profiling.process import Memory, measure_process
 from edgekit_runtime.progress import Listener, LogListener
 
@@ -141,8 +140,7 @@ def compare(
         DataError: The data is no labelled text, or empty.
     """
     listener = listener or LogListener()
-    if not 0 < seconds < math.inf:
-        raise OptionError(f"--seconds must be over 0, not {seconds:g}")
+    check_pace(seconds)
     energy = energy or EnergySettings()
     energy.check()
     opened = _opened(bundles)

@@ -14,12 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgekit.report import profile_html
+from edgekit.report import check_packages, profile_html
 from edgekit.reviews import long_reviews, short_reviews
 from edgekit_converters.compress import Compression
 from edgekit_converters.pipeline import convert
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
+from edgekit_runtime.bundle import replacing
 from edgekit_runtime.errors import FileError, require
 from edgekit_runtime.loading import load
 from edgekit_runtime.profiling.latency import time_in_turns
@@ -104,10 +105,11 @@ def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listen
         listener: Told of progress.
 
     Raises:
-        MissingExtraError: The packages with the pretrained model and the reviews are not installed.
+        MissingExtraError: The packages with the pretrained model and the reviews, or those that draw pages, are not installed.
         FileError: ``out`` cannot be written.
     """
     begin = time.perf_counter()
+    check_packages("edgekit demo")
     try:
         out.mkdir(parents=True, exist_ok=True)
         train, dev = write_reviews(out)
@@ -134,7 +136,8 @@ def run_demo(out: Path, *, quick: bool, students: bool = False, listener: Listen
     table = _measure(bundles, texts, truth, listener)
     page = out / "profile.html"
     profile = profile_bundle(bundles["int8"], texts, source=dev.name, seconds=TIMED_S, listener=listener)
-    page.write_text(profile_html(profile), encoding="utf-8")
+    with replacing(page) as file:
+        file.write(profile_html(profile).encode())
     with load(bundles["int8"]) as classify:
         answers = [(text, classify(text)) for text in SENTENCES]
     return Demo(

@@ -40,7 +40,7 @@ def front(points: Sequence[Sequence[Cost]]) -> tuple[bool, ...]:
     """Whether each point is on the Pareto front: no other beats it.
 
     One beats another where it is at least as good in every figure, and in one of them better by more than both intervals:
-    of two whose difference may be chance, neither is put aside.
+    of two that may differ by chance alone, neither is put aside.
 
     Args:
         points: Of each the same figures in the same order.

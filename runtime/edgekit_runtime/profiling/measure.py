@@ -18,7 +18,7 @@ from edgekit_runtime.profiling.conditions import read_conditions
 from edgekit_runtime.profiling.device import describe_device
 from edgekit_runtime.profiling.energy.method import a_few, measure_energy
 from edgekit_runtime.profiling.energy.settings import EnergySettings
-from edgekit_runtime.profiling.latency import SECONDS, spread, time_in_turns
+from edgekit_runtime.profiling.latency import SECONDS, check_pace, spread, time_in_turns
 from edgekit_runtime.profiling.operators import OperatorTimes, measure_operators
 from edgekit_runtime.profiling.process import measure_process
 from edgekit_runtime.profiling.profile import Profile, Texts
@@ -61,35 +61,41 @@ def profile_bundle(
         OptionError: A setting makes no sense, or there is no text.
         EdgekitError: The bundle cannot be loaded here.
     """
-    if not 0 < seconds < float("inf") or not 0 <= pause_ms < float("inf"):
-        raise OptionError(f"--seconds must be over 0 and --pause at least 0, not {seconds:g} and {pause_ms:g}")
+    check_pace(seconds, pause_ms)
     if texts is not None and not texts:
         raise OptionError(f"there is no text in {source}: give one or more")
     energy, listener = energy or EnergySettings(), listener or LogListener()
     energy.check()
     bundle = open_bundle(path)
+    golden = [item.text for item in read_golden(bundle, bundle.manifest.main).texts]
     if texts is None:
-        texts, source = [item.text for item in read_golden(bundle, bundle.manifest.main).texts], GOLDEN
+        texts, source = golden, GOLDEN
     before, device = read_conditions(), describe_device()
     threads = min(default_threads() if threads is None else threads, os.cpu_count() or 1)
 
     def opened(count: int) -> Classifier:
         return load(path, engine=engine, threads=count, verify=False)
 
+    listener.stage(
+        "Starting fresh processes"
+    )  # before this one maps the bundle, which would hold it in the system's cache
+    middle = sorted(texts, key=len)[len(texts) // 2]
+    process = measure_process(path, engine=engine, threads=threads, text=middle, progress=listener.progress)
     with load(path, engine=engine, threads=threads) as classify:
-        listener.stage("Starting fresh processes")
-        process = measure_process(path, engine=engine, threads=threads, text=sorted(texts, key=len)[len(texts) // 2])
         described = _describe(classify, texts, source)
         listener.stage(f"Timing {source}")
         (timed,) = time_in_turns([classify], texts, seconds=seconds, pause_ms=pause_ms, progress=listener.progress)
-        listener.stage("Timing lengths, batches and stages")
         part_s = PART * seconds
-        buckets = by_bucket(classify, texts, part_s)
+        listener.stage("Timing lengths")
+        buckets = by_bucket(classify, texts, golden, part_s)
+        listener.stage("Timing batches")
         batches = by_batch(classify, texts, part_s)
+        listener.stage("Timing the stages of a text")
         stages = {member.role: measure_stages(member, spread(texts, 50)) for member in classify.members}
-        listener.stage("Timing threads and workers")
+        listener.stage("Timing threads")
         thread_counts = sorted({*doublings(device.usable_cores), threads})
         of_threads = by_threads(opened, thread_counts, texts, part_s)
+        listener.stage("Timing workers")
         workers = by_workers(opened, device.usable_cores, texts, part_s)
         listener.stage("Timing operators")
         operators, missing = _operators(path, engine, threads, round(described.tokens_p50))

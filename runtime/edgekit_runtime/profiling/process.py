@@ -7,6 +7,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def measure_process(
     threads: int | None = None,
     text: str = "One of the best films of the year.",
     runs: int = RUNS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Process:
     """Loads a bundle in fresh processes, one after the other.
 
@@ -88,15 +90,18 @@ def measure_process(
         threads: As for ``load``.
         text: What is classified first.
         runs: Processes; one is enough for the memory, which hardly differs.
+        progress: Told how many processes of how many are done.
 
     Raises:
         EngineError: A process failed, took over LIMIT_S seconds, or died.
     """
     options = {"path": str(Path(path).resolve()), "engine": engine, "threads": threads, "text": text}
     evicted, found = True, []
-    for _ in range(runs):
+    for done in range(runs):
         evicted = _evict(Path(path)) and evicted
         found.append(_start(options))
+        if progress is not None:
+            progress(done + 1, runs)
     startups, memories = zip(*found, strict=True)
     medians = {part: statistics.median(each[part] for each in startups) for part in startups[0]}
     return Process(Startup(runs, evicted, **medians), memories[-1])

@@ -29,19 +29,20 @@ class Stages:
     postprocess: float
 
 
-def measure_stages(classifier: Classifier, texts: Sequence[str], *, rounds: int = 5) -> Stages:
+def measure_stages(classifier: Classifier, texts: Sequence[str], *, calls: int = 250) -> Stages:
     """Takes the steps of a classifier of one model one by one.
 
     Args:
         classifier: Of one model; a combination has the stages of each of its members.
         texts: What is classified, in turn; at least one.
-        rounds: How often each.
+        calls: How often at least, all together.
     """
     clock = time.perf_counter_ns
     encoder, engine, labels = classifier.encoder, classifier.engine, classifier.labels
+    rounds = -(-calls // len(texts))
     moments = np.empty((rounds, len(texts), 5))
-    for text in texts[:20]:
-        classifier(text)
+    for index in range(20):
+        classifier(texts[index % len(texts)])
     for number in range(rounds):
         for index, text in enumerate(texts):
             begin = clock()

@@ -41,13 +41,24 @@ class BatchLatency:
     latency_ms: Latency
 
 
-def by_bucket(classifier: Classifier, texts: Sequence[str], seconds: float) -> tuple[BucketLatency, ...]:
-    """Times a text of each length that the bundle has: the beginning of the texts, joined."""
+def by_bucket(
+    classifier: Classifier, texts: Sequence[str], golden: Sequence[str], seconds: float
+) -> tuple[BucketLatency, ...]:
+    """Times a text of each length that the bundle has: the beginning of the texts, joined.
+
+    Args:
+        classifier: What is timed. Of a cascade that is the model which answers such a text; ``latency_ms.by_model`` tells.
+        texts: What the text is made of.
+        golden: What follows where they are too short; they have tokens, which not every text has.
+        seconds: How long all lengths together are timed, about.
+    """
     encoder = classifier.encoder
     lengths = classifier.engine.lengths or encoder.spec.buckets
     long = " ".join(texts)
-    while len(encoder.whole_ids_of([long])[0]) < lengths[-1] and long.strip():
-        long += " " + long
+    for _ in range(lengths[-1]):
+        if len(encoder.whole_ids_of([long])[0]) >= lengths[-1]:
+            break
+        long = " ".join((long, *golden))
     made = [beginning(encoder, long, length) for length in lengths]
     timed = time_in_turns(
         [_always(classifier, text) for text in made], [""], seconds=seconds / len(made), between_s=0.0, calls=5

@@ -29,23 +29,25 @@ def measure_throughput(
         open_classifier: Opens the classifier of one worker.
         texts: What they classify.
         workers: How many there are.
-        seconds: How long.
+        seconds: How long; a call that was begun is finished and counts.
     """
-    counts = [0] * workers
-    barrier = threading.Barrier(workers + 1)
+    barrier = threading.Barrier(workers)
     stop = threading.Event()
+    rates: list[float] = []
     errors: list[BaseException] = []
 
-    def work(index: int, classify: Classifier) -> None:
+    def work(classify: Classifier) -> None:
         try:
-            for text in texts[:20]:
-                classify(text)
+            for index in range(20):
+                classify(texts[index % len(texts)])
             barrier.wait()
-            for text in itertools.cycle(texts):
-                if stop.is_set():
-                    return
-                classify(text)
-                counts[index] += 1
+            begin, elapsed = time.perf_counter(), 0.0
+            for done in itertools.count(1):
+                classify(texts[done % len(texts)])
+                elapsed = time.perf_counter() - begin
+                if elapsed >= seconds or stop.is_set():
+                    break
+            rates.append(done / elapsed)
         except threading.BrokenBarrierError:
             return
         except BaseException as error:
@@ -54,23 +56,17 @@ def measure_throughput(
 
     with contextlib.ExitStack() as stack:
         classifiers = [stack.enter_context(open_classifier()) for _ in range(workers)]
-        threads = [
-            threading.Thread(target=work, args=(index, classify), daemon=True)
-            for index, classify in enumerate(classifiers)
-        ]
+        threads = [threading.Thread(target=work, args=(classify,), daemon=True) for classify in classifiers]
         for thread in threads:
             thread.start()
-        with contextlib.suppress(threading.BrokenBarrierError):
-            try:
-                barrier.wait()
-                begin, already = time.perf_counter(), sum(counts)
-                time.sleep(seconds)
-                done, elapsed = sum(counts) - already, time.perf_counter() - begin
-            finally:  # also where Ctrl-C ends a wait
-                stop.set()
-                barrier.abort()
-                for thread in threads:
-                    thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:  # Ctrl-C ends a wait
+            stop.set()
+            barrier.abort()
+            for thread in threads:
+                thread.join()
     if errors:
         raise errors[0]
-    return Throughput(workers, done / elapsed)
+    return Throughput(workers, sum(rates))

@@ -19,7 +19,7 @@ from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit.comparison import Comparison, Row, compare
 from edgekit.report import comparison_html, comparison_markdown
-from edgekit.report.digits import NONE, significant, span, with_span
+from edgekit.report.digits import NONE, count, significant, span, with_span
 from edgekit_converters.data import DataOptions
 from edgekit_runtime.profiling.energy.settings import EnergySettings
 from edgekit_runtime.profiling.latency import SECONDS
@@ -72,11 +72,11 @@ def command(
             energy=energy,
             listener=terminal,
         )
-    reports.write(found, comparison_html, comparison_markdown)
     if json:
         print_json(found)
     else:
         _print(found)
+    reports.write(found, comparison_html, comparison_markdown)
 
 
 def _print(found: Comparison) -> None:
@@ -135,5 +135,5 @@ def _how(found: Comparison) -> tuple[str, ...]:
     return (
         f"{ON_FRONT} on the Pareto front: no other is as accurate, as fast and as small, and surely better in one of them",
         f"{found.examples} texts of {found.data}, {pacing.rounds} rounds of {pacing.calls} calls in turns, up to "
-        f"{found.threads} threads, 95 % intervals; memory of a fresh process, its own and the peak",
+        f"{count(found.threads, 'thread', 'threads')}, 95 % intervals; memory of a fresh process, its own and the peak",
     )

@@ -20,7 +20,7 @@ from edgekit.cli.options import (
 from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, megabytes, print_json, print_pairs
 from edgekit.report import profile_html, profile_markdown
-from edgekit.report.digits import percent, significant, with_span
+from edgekit.report.digits import count, percent, significant, with_span
 from edgekit.report.profiled import energy_sentence
 from edgekit_converters.data import DataOptions, read_texts
 from edgekit_converters.data.source import shown
@@ -28,7 +28,7 @@ from edgekit_runtime import open_bundle
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.profiling.conditions import Conditions
 from edgekit_runtime.profiling.energy.settings import EnergySettings
-from edgekit_runtime.profiling.latency import SECONDS, Latency
+from edgekit_runtime.profiling.latency import SECONDS, Latency, check_pace
 from edgekit_runtime.profiling.measure import profile_bundle
 from edgekit_runtime.profiling.operators import OperatorTimes
 from edgekit_runtime.profiling.process import Memory, Startup
@@ -51,10 +51,15 @@ def command(
     engine: EngineName = None,
     threads: Threads = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", help="How long the latency is measured; all takes about five times as long.")
+        float,
+        typer.Option(
+            "--seconds",
+            help="How long the latency is measured; all takes some three times as long.",
+        ),
     ] = SECONDS,
     pause: Annotated[
-        float, typer.Option("--pause", metavar="MS", help="Rest before each call: an app that is asked now and then.")
+        float,
+        typer.Option("--pause", metavar="MS", help="Rest before each of 200 calls: an app that is asked now and then."),
     ] = 0.0,
     energy: EnergySettings = BEST_SENSOR,
     html: Html = None,
@@ -73,6 +78,7 @@ def command(
     """
     if data is None and data_options != UNSAID:
         raise OptionError("what is said of columns, labels or encoding needs data: give it with --data")
+    check_pace(seconds, pause)
     reports = Reports(html, markdown, bundle, data)
     with Terminal() as terminal:
         texts = None
@@ -89,11 +95,11 @@ def command(
             energy=energy,
             listener=terminal,
         )
-    reports.write(profile, profile_html, profile_markdown)
     if json:
         print_json(profile)
     else:
         print_pairs(_lines(profile))
+    reports.write(profile, profile_html, profile_markdown)
 
 
 def _lines(profile: Profile) -> list[tuple[str, str]]:
@@ -107,7 +113,7 @@ def _lines(profile: Profile) -> list[tuple[str, str]]:
         (
             "  on",
             f"{texts.source}: {texts.count} texts, {texts.tokens_p50:g} tokens at the median, {percent(texts.truncated)} "
-            f"cut; {pacing.rounds} rounds of {pacing.calls} calls{paced}; at most {profile.threads} threads",
+            f"cut; {pacing.rounds} rounds of {pacing.calls} calls{paced}; at most {count(profile.threads, 'thread', 'threads')}",
         ),
         ("by length", _series((each.tokens, each.latency_ms.p50) for each in profile.by_bucket)),
         ("by threads", _series((each.threads, each.latency_ms.p50) for each in profile.by_threads)),

@@ -8,8 +8,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from edgekit.report import check_packages
 from edgekit_runtime.bundle import replacing, writable_file
-from edgekit_runtime.errors import OptionError, require
+from edgekit_runtime.errors import OptionError
 
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, all in one file.")
@@ -34,8 +35,7 @@ class Reports:
 
     def __init__(self, html: Path | None, markdown: Path | None, *inputs: str | Path | None) -> None:
         if html is not None:
-            for package in ("jinja2", "matplotlib"):
-                require(package, extra="report", purpose="--html")
+            check_packages("--html")
         if html is not None and markdown is not None and html.resolve() == markdown.resolve():
             raise OptionError(f"--html and --markdown would both be written to {html}: give two files")
         self._html = None if html is None else writable_file(html, *inputs, option="--html")

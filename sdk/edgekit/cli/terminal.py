@@ -39,7 +39,12 @@ class Terminal:
     def __enter__(self) -> Terminal:
         self._hidden.__enter__()
         if self.console.is_terminal:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+            )
             self._bar = Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True)
             self._bar.start()
         return self
@@ -85,7 +90,8 @@ class Terminal:
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
     """Prints a dataclass or plain values as JSON on stdout."""
-    sys.stdout.write(json.dumps(jsonio.encode(value), ensure_ascii=False, indent=None if one_line else 1) + "\n")
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")  # which would make ? of all that is not ASCII
+    sys.stdout.write(json.dumps(jsonio.encode(value), ensure_ascii=plain, indent=None if one_line else 1) + "\n")
     sys.stdout.flush()
 
 

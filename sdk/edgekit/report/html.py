@@ -19,7 +19,7 @@ def profile_html(profile: Profile) -> str:
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    _require()
+    check_packages("a page")
     from edgekit.report import charts
 
     latency, samples = profile.latency_ms, profile.samples_ms
@@ -39,16 +39,21 @@ def comparison_html(comparison: Comparison) -> str:
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    _require()
+    check_packages("a page")
     from edgekit.report import fronts
 
     drawn = {"latency": fronts.latency(comparison.rows), "size": fronts.size(comparison.rows)}
     return _page("comparison.html.j2", comparison=comparison, show=compared, charts=drawn)
 
 
-def _require() -> None:
+def check_packages(purpose: str) -> None:
+    """Asks for what draws pages; asked before long work rather than after it.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
     for module in ("jinja2", "matplotlib"):
-        require(module, extra="report", purpose="--html")
+        require(module, extra="report", purpose=purpose)
 
 
 def _page(template: str, **values: Any) -> str:
