@@ -62,6 +62,8 @@ def test_few_texts_are_repeated_and_many_are_thinned_out_evenly() -> None:
     rounds = [seen[start + 20 : start + 40] for start in range(40, 440, 40)]  # after the pilot, each after its warm-up
     assert [each[0] for each in rounds] == list(range(10)), "each round has other texts"
     assert all(each == list(range(each[0], 1000, 50)) for each in rounds), "from all over the list"
+    (timed,) = time_in_turns([len], ["a"] * 21, seconds=1e-9)
+    assert timed.pacing.calls == 20, "two hands of ten, twice"
     assert spread(range(10), 4) == [0, 2, 5, 7] and spread("abc", 5) == ["a", "b", "c"]
 
 

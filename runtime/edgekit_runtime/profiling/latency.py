@@ -166,13 +166,10 @@ def time_in_turns(
 
 
 def _hands(texts: Sequence[T], least: int, most: int) -> list[list[T]]:
-    """The texts dealt out to rounds: all to each, or hands of equal size of ``most`` at most, but never under ``least``."""
-    most = max(least, most)
-    if len(texts) <= most:
-        return [_repeated(texts, least)]
-    count = -(-len(texts) // most)
+    """The texts dealt out to rounds, in hands of equal size, ``most`` at most; fewer than ``least`` come several times."""
+    count = -(-len(texts) // max(least, most))
     size = len(texts) // count
-    return [list(texts[number::count][:size]) for number in range(count)]
+    return [_repeated(texts[number::count][:size], least) for number in range(count)]
 
 
 def _repeated(texts: Sequence[T], least: int) -> list[T]:
