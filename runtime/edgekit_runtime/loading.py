@@ -73,6 +73,11 @@ def default_threads() -> int:
     return min(4, available)
 
 
+def threads_used(threads: int | None) -> int:
+    """Threads that ``load`` uses where it is asked for so many: no more than the machine has processors."""
+    return min(default_threads() if threads is None else threads, os.cpu_count() or 1)
+
+
 def check_answers(bundle: Bundle, classifier: Classifier) -> None:
     """Has a classifier of one model answer the model's golden texts, as ``load`` does.
 
@@ -160,7 +165,7 @@ def _load_model(
     fallback: bool,
 ) -> Classifier:
     """Loads the first program of a model that answers; its engine's failure is passed over only where asked for."""
-    threads = min(threads or default_threads(), os.cpu_count() or 1)
+    threads = threads_used(threads)
     candidates = _candidates(bundle, entry, engine)
     for position, program in enumerate(candidates):
         try:

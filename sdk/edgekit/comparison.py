@@ -15,7 +15,7 @@ from edgekit_converters.data import DataOptions, LabelledText, read_labelled
 from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.errors import OptionError
-from edgekit_runtime.loading import default_threads, load
+from edgekit_runtime.loading import load, threads_used
 from edgekit_runtime.profiling.conditions import Conditions, read_conditions
 from edgekit_runtime.profiling.device import Device, describe_device
 from edgekit_runtime.profiling.energy import Energy
@@ -187,7 +187,7 @@ def compare(
         conditions=(before, read_conditions()),
         data=texts.source,
         examples=len(texts.texts),
-        threads=min(threads or default_threads(), os.cpu_count() or 1),
+        threads=threads_used(threads),
         pacing=timed[0].pacing,
         rows=tuple(replace(row, pareto=on) for row, on in zip(rows, front([row.costs for row in rows]), strict=True)),
     )

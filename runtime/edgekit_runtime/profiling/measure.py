@@ -13,7 +13,7 @@ import edgekit_runtime
 from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.errors import EdgekitError, OptionError
-from edgekit_runtime.loading import default_threads, load, read_golden
+from edgekit_runtime.loading import load, read_golden, threads_used
 from edgekit_runtime.profiling.conditions import read_conditions
 from edgekit_runtime.profiling.device import describe_device
 from edgekit_runtime.profiling.energy.method import a_few, measure_energy
@@ -71,14 +71,13 @@ def profile_bundle(
     if texts is None:
         texts, source = golden, GOLDEN
     before, device = read_conditions(), describe_device()
-    threads = min(default_threads() if threads is None else threads, os.cpu_count() or 1)
+    threads = threads_used(threads)
 
     def opened(count: int) -> Classifier:
         return load(path, engine=engine, threads=count, verify=False)
 
-    listener.stage(
-        "Starting fresh processes"
-    )  # before this one maps the bundle, which would hold it in the system's cache
+    # before this process maps the bundle, which would hold it in the system's cache of files
+    listener.stage("Starting fresh processes")
     middle = sorted(texts, key=len)[len(texts) // 2]
     process = measure_process(path, engine=engine, threads=threads, text=middle, progress=listener.progress)
     with load(path, engine=engine, threads=threads) as classify:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,11 +55,11 @@ def by_bucket(
     """
     encoder = classifier.encoder
     lengths = classifier.engine.lengths or encoder.spec.buckets
-    long = " ".join(texts)
-    for _ in range(lengths[-1]):
+    long = ""
+    for text in itertools.chain(texts, list(golden) * lengths[-1]):  # no more of them than it takes: there may be many
+        long = f"{long} {text}" if long else text
         if len(encoder.whole_ids_of([long])[0]) >= lengths[-1]:
             break
-        long = " ".join((long, *golden))
     made = [beginning(encoder, long, length) for length in lengths]
     timed = time_in_turns(
         [_always(classifier, text) for text in made], [""], seconds=seconds / len(made), between_s=0.0, calls=5

@@ -14,7 +14,7 @@ from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.errors import EngineError, OptionError
 from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.fresh import NoAnswerError, ask
-from edgekit_runtime.loading import chosen_program, read_golden
+from edgekit_runtime.loading import chosen_program, read_golden, threads_used
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.profiling.operators.times import OperatorTimes, Traced, summarise
 
@@ -61,7 +61,7 @@ def measure_operators(
         raise EngineError(
             f"{', '.join(silent)} does not tell its time by operator; another --engine may: {', '.join(TRACERS)}"
         )
-    threads = min(threads, os.cpu_count() or 1)  # as load does
+    threads = threads_used(threads)
     options = {"path": os.fspath(Path(path).resolve()), "threads": threads, "tokens": tokens, "runs": runs}
     return tuple(
         _run(program.engine, options | {"role": role, "file": program.file, "tracer": TRACERS[program.engine]})
