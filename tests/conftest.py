@@ -155,6 +155,14 @@ def bert_on_both(bert_checkpoint: Path, labelled_csv: Path, tmp_path_factory: py
 
 
 @pytest.fixture(scope="session")
+def bert_on_onnx(bert_checkpoint: Path, labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
+    """The BERT converted for ONNX Runtime, int8, up to 64 tokens."""
+    out = tmp_path_factory.mktemp("onnx") / "bert.edgekit"
+    recipe = Recipe(targets=("onnx",), max_length=64, buckets=(16, 64))
+    return convert(bert_checkpoint, out, recipe=recipe, eval_data=labelled_csv)
+
+
+@pytest.fixture(scope="session")
 def bundle(cnn_conversion: Conversion) -> Path:
     """The CNN's bundle. Do not write to it: copy it first."""
     return Path(cnn_conversion.bundle)

@@ -32,12 +32,19 @@ def bert(bert_on_both: Conversion) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def measured(bert: Bundle) -> dict[tuple[str, int], OperatorTimes]:
+def bundles(bert: Bundle, bert_on_onnx: Conversion) -> dict[str, Bundle]:
+    """Engine to a bundle with a program for it, of one BERT."""
+    return {"litert": bert, "executorch": bert, "onnx": open_bundle(bert_on_onnx.bundle)}
+
+
+@pytest.fixture(scope="module")
+def measured(bundles: dict[str, Bundle]) -> dict[tuple[str, int], OperatorTimes]:
     """Engine and tokens asked for to what was measured."""
     found = {}
     for engine in TRACERS:
         for tokens in (9, 1000):
-            (found[engine, tokens],) = measure_operators(bert.path, engine=engine, threads=1, tokens=tokens, runs=RUNS)
+            path = bundles[engine].path
+            (found[engine, tokens],) = measure_operators(path, engine=engine, threads=1, tokens=tokens, runs=RUNS)
     return found
 
 
@@ -58,7 +65,7 @@ def program(bundle: Bundle, engine: str) -> Program:
 # What is told
 
 
-@pytest.mark.parametrize("engine", TRACERS)
+@pytest.mark.parametrize("engine", ["litert", "executorch"])
 def test_the_operators_of_a_bert_are_told_by_name_and_add_up(
     measured: dict[tuple[str, int], OperatorTimes], engine: str
 ) -> None:
@@ -74,6 +81,17 @@ def test_the_operators_of_a_bert_are_told_by_name_and_add_up(
     connected = sum(count for name, count in calls.items() if name.startswith("Fully Connected"))
     assert 4 * LAYERS + 2 <= connected <= 6 * LAYERS + 2, "query, key and value may be one; pooler and classifier"
     assert sum("embedding" in name.lower() for name in calls) == 1
+    times = [each.ms for each in found.operators]
+    assert times == sorted(times, reverse=True)
+    assert 0 < sum(times) <= found.total_ms
+
+
+def test_onnx_runtime_tells_its_own_fused_operators(measured: dict[tuple[str, int], OperatorTimes]) -> None:
+    found = measured["onnx", 1000]
+    assert (found.role, found.engine, found.runs) == ("main", "onnx", RUNS)
+    calls = {each.name: each.calls for each in found.operators}
+    assert (calls["Softmax"], calls["BiasGelu"], calls["FusedMatMul"]) == (LAYERS, LAYERS, 2 * LAYERS)
+    assert calls["DynamicQuantizeMatMul"] + calls["MatMulIntegerToFloat"] == 6 * LAYERS + 2, "pooler and classifier too"
     times = [each.ms for each in found.operators]
     assert times == sorted(times, reverse=True)
     assert 0 < sum(times) <= found.total_ms
@@ -96,15 +114,16 @@ def test_the_input_is_cut_at_the_max_length_and_fills_its_bucket(
         ("litert", 1000): 64,
         ("executorch", 9): 9,
         ("executorch", 1000): 64,
+        ("onnx", 9): 9,
+        ("onnx", 1000): 64,
     }
 
 
 @pytest.mark.parametrize("engine", TRACERS)
 def test_a_traced_inference_takes_about_as_long_as_the_engines_own(
-    bert: Bundle, measured: dict[tuple[str, int], OperatorTimes], engine: str
+    bundles: dict[str, Bundle], measured: dict[tuple[str, int], OperatorTimes], engine: str
 ) -> None:
-
-    with load(bert.path, engine=engine, threads=1) as classify:
+    with load(bundles[engine].path, engine=engine, threads=1) as classify:
         took = []
         for _ in range(50):
             begin = time.perf_counter()

@@ -22,7 +22,7 @@ def check_calibration(recipe: Recipe, calibrate: str | Path | None, eval_data: s
     """
     if recipe.quant.calibrated and calibrate is None:
         raise OptionError(
-            f"{recipe.quantize} takes the ranges of its activations from texts: give some with --calibrate DATA; "
+            f"{recipe.scheme} takes the ranges of its activations from texts: give some with --calibrate DATA; "
             "a few hundred are enough, and their labels do not count"
         )
     if recipe.buckets == AUTO and calibrate is None and eval_data is None:
@@ -31,7 +31,7 @@ def check_calibration(recipe: Recipe, calibrate: str | Path | None, eval_data: s
         )
     if calibrate is not None and not recipe.quant.calibrated and recipe.buckets != AUTO:
         raise OptionError(
-            f"--calibrate changes nothing for {recipe.quantize}: drop it, or ask for --quantize int8-static or --buckets auto"
+            f"--calibrate changes nothing for {recipe.scheme}: drop it, or ask for --quantize int8-static or --buckets auto"
         )
 
 

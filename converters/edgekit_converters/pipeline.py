@@ -11,6 +11,7 @@ from edgekit_converters.budget_check import Figure, check_budget, trial_place
 from edgekit_converters.calibration import check_calibration
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.combining.combine import STUDENT, Fusion, find_cascade, write_cascade
+from edgekit_converters.compat import check_compat
 from edgekit_converters.compress import Compression, compressed, held_out, planned
 from edgekit_converters.data import DataOptions, LabelledText, read_labelled, read_texts, read_training_texts
 from edgekit_converters.lowering import lower
@@ -126,7 +127,8 @@ def convert(
     check_calibration(recipe, calibrate, eval_data)
     budget = recipe.limits
     budget.check(labelled=eval_data is not None)
-    targets = [find_target(name) for name in recipe.targets]
+    targets = [find_target(name, recipe.route) for name in recipe.targets]
+    check_compat(recipe, targets)
     for target in targets:
         target.check(recipe.quant)
 
@@ -209,9 +211,14 @@ def _write_cascade(
 
 
 def _drops(main: Part, together: Fusion | None) -> dict[str, float]:
-    """Engine to the accuracy that the bundle lost against the model as it was given; without labels there is none."""
+    """Engine to the accuracy that the bundle lost against the model as it was given; without labels there is none.
+
+    Of an engine on two runtimes it is what is lost on this device's.
+    """
     original = main.reports[0].accuracy_original
-    accuracies = {report.engine: report.accuracy for report in main.reports}
+    accuracies: dict[str, float | None] = {}
+    for report in main.reports:
+        accuracies.setdefault(report.engine, report.accuracy)
     if together is not None and together.measured is not None:
         accuracies = {together.measured.engine: together.measured.accuracy}
     if original is None:

@@ -23,6 +23,10 @@ CALIBRATED = ("int8-static",)
 """Schemes that need calibration texts."""
 
 
+COMPATIBLE = {"tflite-runtime": ("int8-per-tensor", "fp16", "none")}
+"""Older runtimes of LiteRT programs to the schemes that they run rightly, the one that is taken unless told first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """A text as a program takes it, padded to a bucket.

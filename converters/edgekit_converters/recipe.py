@@ -7,10 +7,13 @@ from typing import Literal
 
 from edgekit_converters.budget import Budget
 from edgekit_converters.model import DEFAULT_BUCKETS, DEFAULT_MAX_LENGTH, LONGEST, TextModel
-from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.quantspec import COMPATIBLE, QuantSpec
+from edgekit_converters.targets.routes import DIRECT, ROUTES
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import TextSpec
 from edgekit_runtime.progress import Listener
+
+DEFAULT_SCHEME = "int8"
 
 AUTO: Literal["auto"] = "auto"
 """Buckets that are chosen by the lengths of the user's texts."""
@@ -22,22 +25,26 @@ class Recipe:
 
     Attributes:
         targets: Names of the targets.
-        quantize: The scheme.
+        quantize: The scheme; None takes ``int8``, or what the runtime of ``compat`` is right on.
         max_length: Longest input in tokens; None takes 128, or less where the model takes less.
         buckets: Padded lengths, the last one ``max_length``; None takes 16, 32, 64, 128 as far as they fit,
             ``auto`` those that suit the texts.
         max_drop: Accuracy that lowering may cost, as a share.
         max_total_drop: Accuracy that everything together may cost, as a share.
         budget: What the bundle must keep to where it is converted, such as ``p95<=3ms,bytes<=2MB``.
+        route: By which tools the LiteRT program is made, one of ``targets.routes.ROUTES``.
+        compat: An older runtime that must answer rightly by the LiteRT program, too, one of ``quantspec.COMPATIBLE``.
     """
 
     targets: tuple[str, ...] = ("litert",)
-    quantize: str = "int8"
+    quantize: str | None = None
     max_length: int | None = None
     buckets: tuple[int, ...] | Literal["auto"] | None = None
     max_drop: float = 0.01
     max_total_drop: float = 0.05
     budget: str | None = None
+    route: str = DIRECT
+    compat: str | None = None
 
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) != len(self.targets):
@@ -51,12 +58,33 @@ class Recipe:
         for option, value in (("--max-drop", self.max_drop), ("--max-total-drop", self.max_total_drop)):
             if not 0.0 <= value <= 1.0:
                 raise OptionError(f"{option} is a share between 0 and 1, not {value}")
+        if self.route not in ROUTES:
+            raise OptionError(f"there is no route {self.route!r}; --route takes {', '.join(ROUTES)}")
+        if self.compat is not None and self.compat not in COMPATIBLE:
+            raise OptionError(f"there is no runtime {self.compat!r}; --compat takes {', '.join(COMPATIBLE)}")
+        for option, said in (("--route", self.route != DIRECT), ("--compat", self.compat is not None)):
+            if said and "litert" not in self.targets:
+                raise OptionError(
+                    f"{option} is about LiteRT programs, and there is to be none: add --target litert, or drop it"
+                )
+        if self.compat is not None and self.scheme not in COMPATIBLE[self.compat]:
+            raise OptionError(
+                f"{self.compat} answers wrongly, without an error, by {self.scheme}; it is right on "
+                f"{', '.join(COMPATIBLE[self.compat])}: take one of them for --quantize, or leave it out"
+            )
         _ = self.limits
+
+    @property
+    def scheme(self) -> str:
+        """Name of the scheme, also where none was chosen."""
+        if self.quantize is not None:
+            return self.quantize
+        return DEFAULT_SCHEME if self.compat is None else COMPATIBLE[self.compat][0]
 
     @property
     def quant(self) -> QuantSpec:
         """The scheme, checked."""
-        return QuantSpec(self.quantize)
+        return QuantSpec(self.scheme)
 
     @property
     def limits(self) -> Budget:

@@ -58,6 +58,7 @@ def record(file: RecipeFile) -> dict[str, Any]:
     """The settings as the history keeps them: plain values, names instead of paths, sizes of the data files."""
     file = replace(file, compression=file.compression.with_students(lambda path: Path(path.name)))
     tables = {table: {key: _plain(value) for key, value in keys.items()} for table, keys in file.tables().items()}
+    tables[TOP]["quantize"] = file.recipe.scheme
     tables[READ] |= {key: getattr(file.read, key) for key in NEVER_IN_A_FILE}
     for key, attribute in DATA_FILES.items():
         path: Path | None = getattr(file, attribute)

@@ -3,6 +3,7 @@
 They compute what :mod:`networks.bert` and :mod:`networks.cnn` compute, with the same layers, in a form that ExecuTorch's
 XNNPACK delegate takes in few pieces while the length stays open: no size but one is left to be worked out in a reshape,
 query, key and value are products of their own rather than slices of one, and a convolution is a product over windows.
+ONNX Runtime fuses the same form; query, key and value as one product are no faster there.
 """
 
 from __future__ import annotations
@@ -127,3 +128,20 @@ def unpadded(network: Bert | Cnn, longest: int) -> UnpaddedBert | UnpaddedCnn:
     network = copy.deepcopy(network)
     form = UnpaddedBert(network, longest) if isinstance(network, Bert) else UnpaddedCnn(network)
     return form.eval().requires_grad_(False)
+
+
+def open_lengths(network: Bert | Cnn, longest: int) -> range:
+    """Lengths to export for.
+
+    One token is a case of its own to torch.export, as is a single window of a CNN. What is exported for more is right for
+    one as well, since no size is worked out beforehand.
+    """
+    least = 2 if isinstance(network, Bert) else 1 + network.config.min_length
+    return range(least, max(least + 1, longest) + 1)
+
+
+def export(form: nn.Module, lengths: range) -> torch.export.ExportedProgram:
+    """Exports such a form, its length left open."""
+    length = torch.export.Dim("length", min=lengths[0], max=lengths[-1])
+    ids = torch.zeros(1, lengths[1], dtype=torch.int64)
+    return torch.export.export(form, (ids,), dynamic_shapes=({1: length},))

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from torch import nn
 
 from edgekit_converters.quantspec import QuantSpec
+from edgekit_converters.targets.routes import DIRECT, ROUTES
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.progress import Listener
@@ -20,6 +21,7 @@ from edgekit_runtime.progress import Listener
 TARGETS = {
     "litert": "edgekit_converters.targets.litert:LiteRtTarget",
     "executorch": "edgekit_converters.targets.executorch:ExecuTorchTarget",
+    "onnx": "edgekit_converters.targets.onnx:OnnxTarget",
 }
 """Target name to "module:class"."""
 
@@ -78,15 +80,16 @@ class Target(Protocol):
         """
 
 
-def find_target(name: str) -> Target:
-    """The target of that name.
+def find_target(name: str, route: str = DIRECT) -> Target:
+    """The target of that name, by a route where that has one of its own.
 
     Raises:
         OptionError: There is none; the message lists those that exist.
     """
     plugins = {point.name: point for point in metadata.entry_points(group="edgekit.targets")}
-    if name in TARGETS:
-        module, _, attribute = TARGETS[name].partition(":")
+    named = TARGETS | ROUTES[route]
+    if name in named:
+        module, _, attribute = named[name].partition(":")
         target: Target = getattr(importlib.import_module(module), attribute)()
         return target
     if name in plugins:

@@ -6,12 +6,11 @@ from collections import Counter
 from importlib import metadata
 from typing import Any, ClassVar
 
-import torch
 from torch import nn
 
 from edgekit_converters.networks.bert import Bert
 from edgekit_converters.networks.cnn import Cnn
-from edgekit_converters.networks.unpadded import unpadded
+from edgekit_converters.networks.unpadded import export, open_lengths, unpadded
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.executorch_quantize import calibrate, quantize_weights
@@ -46,16 +45,13 @@ class ExecuTorchTarget:
         if not isinstance(network, Bert | Cnn):
             raise LoweringError(f"executorch lowers edgekit's own networks, not {type(network).__name__}")
         with running("executorch"):
-            # One token is a case of its own to torch.export, as is a single window of a CNN. What is exported for more
-            # is right for one as well, since no size is worked out beforehand.
-            least = 2 if isinstance(network, Bert) else 1 + network.config.min_length
-            lengths = range(least, max(least + 1, buckets[-1]) + 1)
+            lengths = open_lengths(network, buckets[-1])
             form = unpadded(network, lengths[-1])
             if quant.scheme != "none":
                 quantize_weights(form, quant.scheme)
-            exported = _export(form, lengths)
+            exported = export(form, lengths)
             if quant.scheme == "int8-static":
-                exported = _export(calibrate(exported, quant.calibration), lengths)
+                exported = export(calibrate(exported, quant.calibration), lengths)
             data, delegates, outside = _lower(exported)
         for name in sorted(outside.keys() - CPU_KERNELS):
             listener.say(
@@ -73,13 +69,6 @@ class ExecuTorchTarget:
             outputs=(TensorSpec("logits", "logits", "float32", (1, network.config.classes)),),
         )
         return Lowered(program, data, tools, {"delegates": delegates, "outside": dict(sorted(outside.items()))})
-
-
-def _export(network: nn.Module, lengths: range) -> Any:
-    """Exports with an open length."""
-    length = torch.export.Dim("length", min=lengths[0], max=lengths[-1])
-    ids = torch.zeros(1, lengths[1], dtype=torch.int64)
-    return torch.export.export(network, (ids,), dynamic_shapes=({1: length},))
 
 
 def _lower(exported: Any) -> tuple[bytes, int, Counter[str]]:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit_converters.quantspec import Sample
+from edgekit_converters.targets.int8_rows import HIGHEST, LEAST_SCALE, int8_rows
 
-LOWEST, HIGHEST = -128, 127
-LEAST_SCALE = torch.finfo(torch.float32).eps
+LOWEST = -128
 
 
 class Int8Table(nn.Module):
@@ -25,7 +25,7 @@ class Int8Table(nn.Module):
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()
-        rows, scales = _int8_rows(table.weight)
+        rows, scales = int8_rows(table.weight)
         self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
 
@@ -45,7 +45,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        rows, scales = _int8_rows(linear.weight)
+        rows, scales = int8_rows(linear.weight)
         self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
         self.register_buffer("zeros", torch.zeros(len(scales), dtype=torch.int64))
@@ -102,9 +102,3 @@ def calibrate(exported: Any, samples: Sequence[Sample]) -> nn.Module:
         observed(torch.from_numpy(sample.ids[:, : int(sample.mask.sum())]).long())
     converted: nn.Module = convert_pt2e(observed)
     return converted
-
-
-def _int8_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(rows, width) weights as int8, and (rows,) float32 scales."""
-    scales = (weight.abs().amax(dim=1) / HIGHEST).clamp(min=LEAST_SCALE)
-    return torch.round(weight / scales[:, None]).to(torch.int8), scales

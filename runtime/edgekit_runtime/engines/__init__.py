@@ -19,6 +19,7 @@ from edgekit_runtime.manifest import Program
 ENGINES = {
     "litert": "edgekit_runtime.engines.litert:LiteRtEngine",
     "executorch": "edgekit_runtime.engines.executorch:ExecuTorchEngine",
+    "onnx": "edgekit_runtime.engines.onnx:OnnxEngine",
 }
 """Engine name to "module:class", in the order in which ``load`` prefers them."""
 

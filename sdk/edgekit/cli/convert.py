@@ -23,7 +23,7 @@ def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or Hugging Face folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; default: beside MODEL.")] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="litert (default) or executorch; repeatable.")
+        list[str] | None, typer.Option("--target", help="litert (default), executorch or onnx; repeatable.")
     ] = None,
     quantize: Annotated[
         str | None,
@@ -102,6 +102,14 @@ def command(
             "p50, p95, p99, bytes, drop (of accuracy in all), rss; such as 'p95<=3ms,bytes<=2MB,drop<=0.01'.",
         ),
     ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option("--route", help="onnx: make the LiteRT program by ONNX and TensorFlow (edgekit doctor --install-onnx-tf)."),
+    ] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option("--compat", help="tflite-runtime: the LiteRT program must be right on that old runtime, too."),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", metavar="FILE.toml", help="Settings from a file; a flag given here goes before it."),
@@ -140,6 +148,8 @@ def command(
                 max_drop=max_drop,
                 max_total_drop=max_total_drop,
                 budget=budget,
+                route=route,
+                compat=compat,
             ),
             read=replace(settings.read, **read),
             compression=_given(
@@ -166,9 +176,11 @@ def command(
         return
     with Terminal() as terminal:
         for report in made.verify:
-            role = f"{report.engine}, {report.role}" if made.cascade else report.engine
+            ran_by = f"{report.engine}, {report.role}" if made.cascade else report.engine
+            if sum((each.engine, each.role) == (report.engine, report.role) for each in made.verify) > 1:
+                ran_by += f" on {report.distribution}"
             terminal.print(
-                f"{role}: agreement {percent(report.agreement)}, accuracy {percent(report.accuracy)}, "
+                f"{ran_by}: agreement {percent(report.agreement)}, accuracy {percent(report.accuracy)}, "
                 f"float {percent(report.accuracy_float)}, original {percent(report.accuracy_original)}; "
                 f"{report.examples} texts, {percent(report.truncated)} cut"
             )

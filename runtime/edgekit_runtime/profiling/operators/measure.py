@@ -21,6 +21,7 @@ from edgekit_runtime.profiling.operators.times import OperatorTimes, Traced, sum
 TRACERS = {
     "litert": "edgekit_runtime.profiling.operators.litert:trace",
     "executorch": "edgekit_runtime.profiling.operators.executorch:trace",
+    "onnx": "edgekit_runtime.profiling.operators.onnx:trace",
 }
 """Engine name to "module:function"; an engine that is not here does not tell."""
 
