@@ -461,6 +461,36 @@ def _(folder: Path) -> Given:
     return saved(folder, module, {"model": module, "epoch": 1}, trust=True)
 
 
+def onnx_file(folder: Path, module: nn.Module, inputs: tuple[str, ...]) -> Given:
+    ids = torch.ones(1, 16, dtype=torch.int64)
+    axes = {name: {0: "batch", 1: "length"} for name in inputs}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls this exporter deprecated
+        torch.onnx.export(
+            module,
+            (ids,) * len(inputs),
+            str(folder / "model.onnx"),
+            dynamo=False,
+            input_names=list(inputs),
+            dynamic_axes=axes,
+        )
+    return Given(folder / "model.onnx", module, heads=None)
+
+
+@row("ONNX")
+def _(folder: Path) -> Given:
+    module = distilbert()
+    module.config.return_dict = False
+    given = onnx_file(folder, module, ("input_ids", "attention_mask"))
+    module.config.return_dict = True
+    return given
+
+
+@row("ONNX")
+def _(folder: Path) -> Given:
+    return onnx_file(folder, ready(HiddenCnn()), ("x",))
+
+
 @row("edgekit's own checkpoint")
 def _(folder: Path) -> Given:
     from edgekit_converters.checkpoint import save_checkpoint

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, recognise
+from edgekit_converters.architectures import SUPPORTED, RawCheckpoint, Recognised, recognise
 from edgekit_converters.architectures.bert import exact_weights, own_shapes
 from edgekit_converters.model import LONGEST, TextModel, TokenizerFile
 from edgekit_converters.networks.bert import BertConfig
@@ -20,6 +20,7 @@ from edgekit_converters.networks.cnn import CnnConfig, cnn_shapes
 from edgekit_converters.networks.families import FAMILIES
 from edgekit_converters.tokenizer import check_fits, describe_tokenizer, find_tokenizer, read_tokenizer
 from edgekit_converters.weights import Stored, read_stored
+from edgekit_converters.weights.onnx_graph import OnnxGraph
 from edgekit_converters.weights.state_dict import state_dict
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import replacing
@@ -29,15 +30,19 @@ from edgekit_runtime.manifest import HistoryStep
 
 FORMAT = "edgekit-checkpoint"
 FORMAT_VERSION = 1
+ONNX_IN_FOLDER = "model.onnx"
+"""What optimum writes; its graph tells what otherwise stands in config.json."""
+
 FOLDER_WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    ONNX_IN_FOLDER,
 )
 """In a Hugging Face folder, the preferred one first."""
 
-FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pt2")
+FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pt2", ".onnx")
 DEFAULT_LABELS = ("negative", "positive")
 
 
@@ -72,7 +77,7 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
     """Reads a checkpoint. No code that it carries is run, unless ``options.trust`` says so.
 
     Args:
-        path: A Hugging Face folder, or a file with a state dict, or edgekit's own one-file checkpoint.
+        path: A Hugging Face folder, or a file with a state dict or an ONNX graph, or edgekit's own one-file checkpoint.
         options: What the file does not say.
         say: Told of choices made for the user.
 
@@ -106,10 +111,10 @@ def read_checkpoint(path: str | Path, options: ReadOptions, say: Callable[[str],
         weights=found.weights,
         tokenizer=tokenizer,
         labels=_labels(options.labels, raw.config, found.config.classes, say),
-        pad_to=options.pad_to,
+        pad_to=_pad_to(found, options, say),
         clean=options.clean or (),
         stop_words=options.stop_words or (),
-        history=(_read_step(path, found.config),),
+        history=(_read_step(path, found.config, stored.onnx),),
     )
 
 
@@ -141,9 +146,21 @@ def save_checkpoint(model: TextModel, path: str | Path) -> Path:
     return path
 
 
-def _read_step(path: Path, config: BertConfig | CnnConfig) -> HistoryStep:
-    tools = {tool: metadata.version(tool) for tool in ("torch", "tokenizers")}
-    return HistoryStep("read", {"file": path.name, **_plain(config)}, tools)
+def _read_step(path: Path, config: BertConfig | CnnConfig, graph: OnnxGraph | None = None) -> HistoryStep:
+    more = () if graph is None else ("onnx",)
+    tools = {tool: metadata.version(tool) for tool in ("torch", "tokenizers", *more)}
+    return HistoryStep("read", {"file": path.name, **(graph.facts if graph else {}), **_plain(config)}, tools)
+
+
+def _pad_to(found: Recognised, options: ReadOptions, say: Callable[[str], None]) -> int | None:
+    """Length to which short texts are padded: a CNN's graph that takes one length alone tells it."""
+    if options.pad_to is not None or found.length is None or isinstance(found.config, BertConfig):
+        return options.pad_to
+    say(
+        f"the graph takes texts of {found.length} tokens alone: shorter ones are padded to that, and the padding counts, as by "
+        f"--pad-to {found.length}; if training did not pad, say --pad-to 1"
+    )
+    return found.length
 
 
 def _check_options(config: BertConfig | CnnConfig, options: ReadOptions) -> None:
@@ -182,7 +199,7 @@ def _weights_file(path: Path, say: Callable[[str], None]) -> Path:
     except OSError as error:
         raise FileError(f"cannot read the folder {path}: {error.strerror}") from error
     found = [name for name in FOLDER_WEIGHTS if name in names]
-    if found and "config.json" not in names:
+    if found and found[0] != ONNX_IN_FOLDER and "config.json" not in names:
         raise CheckpointError(f"{path} is a folder without config.json, so no Hugging Face model")
     if not found:
         found = [name for name in names if name.endswith(FILE_SUFFIXES)]
@@ -216,8 +233,9 @@ def _beside(path: Path, stored: Stored, say: Callable[[str], None]) -> RawCheckp
             raise FileError(f"cannot read {file}: {error.strerror}") from error
         if not isinstance(config, dict):
             raise CheckpointError(f"{file} is no Hugging Face config; correct it or move it away")
-    weights = state_dict(path, stored.content, say)
-    return RawCheckpoint(path, folder, weights, config, str(file) if config else "", stored.ordered, stored.graph)
+    weights = state_dict(path, stored.content, say) if stored.onnx is None else {}
+    source = str(file) if config else ""
+    return RawCheckpoint(path, folder, weights, config, source, stored.ordered, stored.graph, stored.onnx)
 
 
 def _labels(

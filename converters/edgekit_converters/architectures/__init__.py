@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
 from edgekit_converters.networks.families import FAMILIES
 from edgekit_runtime.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from edgekit_converters.weights.onnx_graph import OnnxGraph
 
 SUPPORTED = "BERT, DistilBERT and ELECTRA with a classification head, and Kim's TextCNN"
 
@@ -31,6 +34,7 @@ class RawCheckpoint:
         config_source: Its path, for messages.
         ordered: Whether the weights are in the order in which the module defined them; safetensors keeps none.
         graph: The operators that its graph uses, where the file has a graph.
+        onnx: The graph itself, where the file is ONNX; it holds the weights then.
     """
 
     path: Path
@@ -40,6 +44,7 @@ class RawCheckpoint:
     config_source: str
     ordered: bool
     graph: tuple[str, ...] | None = None
+    onnx: OnnxGraph | None = None
 
 
 def check_order(
@@ -71,10 +76,17 @@ def check_order(
 
 @dataclass(frozen=True)
 class Recognised:
-    """A network that edgekit knows, with the weights under the names that ``TextModel`` has them."""
+    """A network that edgekit knows, with the weights under the names that ``TextModel`` has them.
+
+    Attributes:
+        config: Its sizes.
+        weights: float32 tensors.
+        length: The one length in tokens that its graph takes; None if it takes any, or there is no graph.
+    """
 
     config: BertConfig | CnnConfig
     weights: Mapping[str, Tensor]
+    length: int | None = None
 
 
 def recognise(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None]) -> Recognised:
@@ -89,9 +101,12 @@ def recognise(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None])
         CheckpointError: They are of no supported architecture, or contradict the config.json beside them.
         OptionError: The number of heads is needed, or does not fit.
     """
-    from edgekit_converters.architectures import bert, cnn
+    from edgekit_converters.architectures import bert, cnn, onnx_network
 
-    found = bert.read_bert(raw, heads, say) if bert.body_of(raw) is not None else cnn.read_cnn(raw, say)
+    if raw.onnx is not None:
+        found = onnx_network.read_network(raw, raw.onnx, heads, say)
+    else:
+        found = bert.read_bert(raw, heads, say) if bert.body_of(raw) is not None else cnn.read_cnn(raw, say)
     return _two_classes(found, say) if found.config.classes == 1 else found
 
 
@@ -105,4 +120,4 @@ def _two_classes(found: Recognised, say: Callable[[str], None]) -> Recognised:
         name + kind: torch.cat([-0.5 * found.weights[name + kind], 0.5 * found.weights[name + kind]])
         for kind in ("weight", "bias")
     }
-    return Recognised(replace(found.config, classes=2), {**found.weights, **halves})
+    return replace(found, config=replace(found.config, classes=2), weights={**found.weights, **halves})

@@ -75,7 +75,7 @@ def read_bert(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None])
         vocab_size=vocabulary,
         hidden=hidden,
         layers=layers,
-        heads=_heads(hidden, raw, family, heads, say),
+        heads=heads_of(hidden, raw, family, heads, say),
         intermediate=intermediate,
         positions=size("bert.embeddings.position_embeddings.weight")[0],
         classes=weights[family.own_name("classifier.weight")].shape[0],
@@ -85,7 +85,7 @@ def read_bert(raw: RawCheckpoint, heads: int | None, say: Callable[[str], None])
         embedding=width if projected else None,
         head=None if head == (HeadLayer(hidden, family.activation),) else head,
     )
-    _check_config(raw, config, family)
+    check_config(raw, config, family)
     _check_graph(raw, kind)
     if not raw.config:
         say(
@@ -187,7 +187,7 @@ def _head(
     return tuple(layers.values()), renamed
 
 
-def _heads(hidden: int, raw: RawCheckpoint, family: Family, given: int | None, say: Callable[[str], None]) -> int:
+def heads_of(hidden: int, raw: RawCheckpoint, family: Family, given: int | None, say: Callable[[str], None]) -> int:
     """The number of attention heads, which is in no shape; a wrong one answers wrongly without an error."""
     stated = raw.config.get(family.setting("num_attention_heads"))
     if given is not None:
@@ -240,7 +240,7 @@ def _plausible(hidden: int) -> str:
     return ", ".join(str(count) for count in dict.fromkeys([*usual, *sorted(counts)])) or "none: check the width"
 
 
-def _check_config(raw: RawCheckpoint, config: BertConfig, family: Family) -> None:
+def check_config(raw: RawCheckpoint, config: BertConfig, family: Family) -> None:
     """Refuses a config.json that is not of these weights, or asks for what the network does not do."""
     sizes = {
         "vocab_size": config.vocab_size,

@@ -55,7 +55,7 @@ def read_cnn(raw: RawCheckpoint, say: Callable[[str], None]) -> Recognised:
             f"the tables {', '.join(tables)} of {raw.path} differ in rows; one vocabulary is supported"
         )
     widths = [weights[name].shape[1] for name in tables]
-    kernels = [_as_conv1d(raw, name, weights[name], widths) for name in convolutions]
+    kernels = [as_conv1d(raw, name, weights[name], widths) for name in convolutions]
     say(
         f"{raw.path.name} is taken for Kim's TextCNN: parallel convolutions without padding, each with a ReLU and the maximum "
         "over time, joined in the order of definition; only labelled texts (--eval) show whether it is"
@@ -90,7 +90,7 @@ def _tables_and_linears(weights: Mapping[str, Tensor], total: int) -> tuple[list
     return [name for name in matrices if name not in linears], chain(linears, total) or []
 
 
-def _as_conv1d(raw: RawCheckpoint, name: str, weight: Tensor, widths: Sequence[int]) -> Tensor:
+def as_conv1d(raw: RawCheckpoint, name: str, weight: Tensor, widths: Sequence[int]) -> Tensor:
     """A convolution's weight as (filters, token vector, kernel width); the tables' vectors stand one behind the other."""
     channels = sum(widths)
     if weight.dim() == 3 and weight.shape[1] == channels:

@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit_runtime.errors import CheckpointError, FileError
+
+if TYPE_CHECKING:
+    from edgekit_converters.weights.onnx_graph import OnnxGraph
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,13 @@ class Stored:
         content: Tensors by name, or whatever else the dictionary held.
         ordered: Whether it is in the order of definition.
         graph: Names of the operators of its graph, where it has one.
+        onnx: The graph itself, where it is an ONNX file.
     """
 
     content: Mapping[Any, Any]
     ordered: bool
     graph: tuple[str, ...] | None = None
+    onnx: OnnxGraph | None = None
 
 
 def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored:
@@ -39,6 +44,7 @@ def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Store
         CheckpointError: It is damaged, or no checkpoint.
         UntrustedCheckpointError: Reading it would run code, and ``trust`` is not given.
     """
+    from edgekit_converters.weights.onnx_file import is_onnx, read_onnx
     from edgekit_converters.weights.safetensors_file import read_index, read_safetensors
     from edgekit_converters.weights.torch_file import read_torch
 
@@ -55,6 +61,8 @@ def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Store
         return read_torch(path, trust=trust, say=say)
     if head.lstrip().startswith(b"{") and path.name.endswith(".index.json"):
         return read_index(path, trust=trust, say=say)
+    if is_onnx(head) or path.suffix == ".onnx":  # it has no mark of its own; a damaged one is told as such
+        return read_onnx(path)
     raise CheckpointError(
-        f"{path} is no checkpoint: it is neither a file of torch.save nor safetensors; give the model's weights"
+        f"{path} is no checkpoint: it is neither a file of torch.save nor safetensors nor ONNX; give the model's weights"
     )

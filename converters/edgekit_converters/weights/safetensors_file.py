@@ -41,7 +41,12 @@ def read_index(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored
             raise CheckpointError(f"{path} names {shard!r}, which is no file beside it; do not trust this checkpoint")
         if not (path.parent / shard).is_file():
             raise CheckpointError(f"{path} names {shard}, which is not beside it; download the missing part")
-        tensors |= read_stored(path.parent / shard, trust=trust, say=say).content
+        part = read_stored(path.parent / shard, trust=trust, say=say)
+        if part.onnx is not None:
+            raise CheckpointError(
+                f"{path} names {shard}, which is an ONNX file and no part of a checkpoint; give it alone"
+            )
+        tensors |= part.content
     if missing := sorted(promised - tensors.keys()):
         raise CheckpointError(f"{path} promises {missing[0]}, which no part holds; download the parts again")
     return Stored(
