@@ -57,12 +57,17 @@ def site(arm, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def arm_bundles(
-    cnn_checkpoint: Path, bert_on_both: Conversion, labelled_csv: Path, tmp_path_factory: pytest.TempPathFactory
+    cnn_checkpoint: Path,
+    bert_on_both: Conversion,
+    bert_on_onnx: Conversion,
+    labelled_csv: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Path]:
-    """A CNN and a BERT that know good from bad, each with a program for every target."""
+    """A CNN and a BERT that know good from bad, with programs for every target; the BERT in two bundles."""
     out = tmp_path_factory.mktemp("arm64-bundles") / "cnn.edgekit"
     recipe = Recipe(targets=ENGINES, max_length=64, buckets=(16, 64))
-    return [Path(convert(cnn_checkpoint, out, recipe=recipe, eval_data=labelled_csv).bundle), Path(bert_on_both.bundle)]
+    cnn = convert(cnn_checkpoint, out, recipe=recipe, eval_data=labelled_csv)
+    return [Path(each.bundle) for each in (cnn, bert_on_both, bert_on_onnx)]
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +95,7 @@ def test_the_runtime_on_a_device_needs_its_engines_numpy_and_tokenizers(proof) -
 
 
 def test_golden_texts_are_verified_on_arm64(arm, site: Path, arm_bundles: list[Path], tmp_path: Path) -> None:
-    bundle, _ = arm_bundles
+    bundle = arm_bundles[0]
     golden = json.loads(entries(bundle)["golden.json"])
     golden["texts"][-1]["logits"]["model.tflite"][0] += 0.2
     bent = with_contents(bundle, tmp_path / "bent.edgekit", golden_json=json.dumps(golden).encode())

@@ -27,7 +27,7 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 DEBS = (f"{PYTHON}-minimal", f"lib{PYTHON}-stdlib", "libstdc++6")
 """Debian packages of the root; apt-get adds what they depend on. The engines need libstdc++."""
 
-WHEELS = ("ai-edge-litert", "numpy", "tokenizers")
+WHEELS = ("ai-edge-litert", "numpy", "onnxruntime", "tokenizers")
 """All that edgekit's runtime imports beside the wheels that are built here; their versions are those of constraints.txt."""
 
 PLATFORMS = tuple(f"manylinux_2_{minor}_aarch64" for minor in range(36, 16, -1))
