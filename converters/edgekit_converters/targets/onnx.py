@@ -48,10 +48,10 @@ class OnnxTarget:
             form = unpadded(network, lengths[-1])
             if quant.scheme.startswith("int8"):
                 prepare(form)
-            model = _export(form, lengths)
+            model = export_onnx(form, lengths)
             if quant.scheme != "none":
                 model = quantize(model, quant, IDS)
-            data = _finished(model)
+            data = finished(model)
         tools = {tool: metadata.version(tool) for tool in TOOLS}
         program = Program(
             engine=self.name,
@@ -65,7 +65,7 @@ class OnnxTarget:
         return Lowered(program, data, tools, {"opset": OPSET})
 
 
-def _export(form: nn.Module, lengths: range) -> Any:
+def export_onnx(form: nn.Module, lengths: range) -> Any:
     """An ``onnx.ModelProto`` with an open length."""
     made: Any = torch.onnx.export(
         export(form, lengths),
@@ -82,7 +82,7 @@ def _export(form: nn.Module, lengths: range) -> Any:
     return model
 
 
-def _finished(model: Any) -> bytes:
+def finished(model: Any) -> bytes:
     """The model without what the tools noted for themselves, such as places in their source; the same bytes each time."""
     import onnx
 

@@ -104,7 +104,9 @@ def command(
     ] = None,
     route: Annotated[
         str | None,
-        typer.Option("--route", help="onnx: make the LiteRT program by ONNX and TensorFlow (edgekit doctor --install-onnx-tf)."),
+        typer.Option(
+            "--route", help="onnx: make the LiteRT program by ONNX and TensorFlow (edgekit doctor --install-onnx-tf)."
+        ),
     ] = None,
     compat: Annotated[
         str | None,
