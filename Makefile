@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.current
 
-.PHONY: demo test test-arm64 check format wheels bench bench-tflite-runtime clean
+.PHONY: demo test test-arm64 check format wheels environments bench bench-tflite-runtime clean
 
 demo: $(STAMP)
 	$(BIN)/edgekit demo --out demo-out
@@ -31,6 +31,11 @@ wheels: $(STAMP)
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(BIN)/python scripts/native_wheel.py --out dist x86_64 aarch64
 
+# What cannot live beside edgekit's packages, 1.5 GB, into the user's cache; what is there stays. Needs Python 3.10 or 3.11,
+# whichever Python .venv has.
+environments: $(STAMP)
+	$(BIN)/edgekit doctor --quick --install-onnx-tf --install-tflite-runtime
+
 # Peers and edgekit side by side, by default on what make demo left behind; the tables go into FILL. It installs nothing
 # beyond .venv: tflite-runtime takes part only where make bench-tflite-runtime came first, and else the tables say that it
 # is left out.
@@ -38,22 +43,10 @@ MODEL ?= demo-out/model.pt
 DATA ?= demo-out/dev.csv
 FILL ?= docs/benchmarks.md
 bench: $(STAMP)
-	$(BIN)/python benchmarks/latency.py --model $(MODEL) --data $(DATA) --fill $(FILL) \
-		$(addprefix --tflite-runtime ,$(wildcard $(TFLITE_VENV)/bin/python))
+	$(BIN)/python benchmarks/latency.py --model $(MODEL) --data $(DATA) --fill $(FILL)
 
-# An environment of its own for one peer of make bench, 160 MB: tflite-runtime 2.14.0, whose last wheels are for Python 3.11,
-# numpy below 2, and tokenizers. It gets its place when it is whole.
-TFLITE_VENV ?= .venv-tflite-runtime
-TFLITE_PYTHON ?= python3.11
-bench-tflite-runtime: $(TFLITE_VENV)/bin/python
-$(TFLITE_VENV)/bin/python:
-	@$(TFLITE_PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))' || \
-		{ echo "tflite-runtime needs Python 3.11 or older: make bench-tflite-runtime TFLITE_PYTHON=/path/to/it" >&2; exit 1; }
-	rm -rf $(TFLITE_VENV).part
-	$(TFLITE_PYTHON) -m venv $(TFLITE_VENV).part
-	$(TFLITE_VENV).part/bin/python -m pip install --quiet --disable-pip-version-check \
-		tflite-runtime==2.14.0 'numpy<2' 'tokenizers>=0.21,<1'
-	mv $(TFLITE_VENV).part $(TFLITE_VENV)
+bench-tflite-runtime: $(STAMP)
+	$(BIN)/edgekit doctor --quick --install-tflite-runtime
 
 clean:
 	rm -rf build dist demo-out bench-out

@@ -20,7 +20,6 @@ import document
 import harness
 from contenders.edgekit import EdgekitBundle, make_bundle
 from contenders.lineup import DISTRIBUTIONS, PEERS, LeftOut, make_peers, ours, source_of
-from contenders.tflite_runtime import check_python
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import LabelledText, read_labelled
 from edgekit_runtime import open_bundle
@@ -87,7 +86,6 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, action="append", help="bundle of the model; default: make one an engine")
     parser.add_argument("--buckets", action="append", help="make a bundle with these buckets, 16,32,…; repeatable")
     parser.add_argument("--peer", action="append", choices=PEERS, help="only these peers; repeatable; default: all")
-    parser.add_argument("--tflite-runtime", type=Path, metavar="PYTHON", help="a Python that has tflite-runtime")
     parser.add_argument("--fill", type=Path, metavar="DOCUMENT", help=f"put the tables between its {PART} marks, too")
     harness.add_timing(parser)
     arguments = parser.parse_args()
@@ -95,13 +93,11 @@ def main() -> None:
     harness.required(arguments, parser, "data")
     if arguments.fill is not None:
         document.around(arguments.fill, PART)  # an error now rather than after all the work
-    if arguments.tflite_runtime is not None:
-        check_python(arguments.tflite_runtime)
     machine = describe_machine(DISTRIBUTIONS)
     with harness.workspace(arguments.keep) as work:
         bundles = list(arguments.bundle or []) or make_bundles(arguments, work)
         data = read_labelled(arguments.data, open_bundle(bundles[0]).manifest.labels)
-        source = source_of(arguments.model, bundles, work, arguments.tflite_runtime)
+        source = source_of(arguments.model, bundles, work)
         names = dict.fromkeys(arguments.peer or PEERS)
         peers, left_out = make_peers(source, tuple(names), lambda line: print(line, file=sys.stderr))
         result = measure(peers, ours(bundles), left_out, data, arguments, machine)

@@ -21,6 +21,8 @@ import torch
 from conftest import BAD, GOOD, missing
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import LabelledText
+from edgekit_converters.environments import TFLITE_RUNTIME
+from edgekit_converters.environments.places import installed_python
 from edgekit_converters.pipeline import Conversion
 from edgekit_runtime.engines.litert import LiteRtEngine
 from edgekit_runtime.text import TextEncoder
@@ -43,7 +45,6 @@ pte_programs = importlib.import_module("pte_programs")
 stock_pte = importlib.import_module("stock_pte")
 students = importlib.import_module("students")
 tfidf = importlib.import_module("tfidf")
-tflite_runtime = importlib.import_module("contenders.tflite_runtime")
 describe_machine = importlib.import_module("machine").describe_machine
 
 
@@ -172,35 +173,19 @@ def test_buckets_reach_as_far_as_the_texts_that_were_learned_from() -> None:
     assert tfidf.lengths(["--max-length", "64"]) == ["--max-length", "64", "--buckets", "16,32,64"]
 
 
-@pytest.fixture(scope="module")
-def tflite_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python that ``make bench-tflite-runtime`` makes, or has made in this checkout."""
-    made = ROOT / ".venv-tflite-runtime" / "bin" / "python"
-    if made.exists():
-        return made
-    if sys.version_info >= (3, 12):
-        missing("Python 3.11 or older, which tflite-runtime needs")
-    folder = tmp_path_factory.mktemp("tflite-runtime") / "venv"
-    command = ["make", "bench-tflite-runtime", f"TFLITE_VENV={folder}", f"TFLITE_PYTHON={sys.executable}"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if "No matching distribution" in ended.stderr:
-        missing("the package index cannot be reached, and tflite-runtime comes from it")
-    assert ended.returncode == 0, ended.stderr
-    return folder / "bin" / "python"
-
-
 @pytest.mark.slow
-@pytest.mark.network
 def test_latency_beside_peers_that_need_no_torch(
-    bert_checkpoint: Path, bert_on_both: Conversion, labelled_csv: Path, tflite_python: Path, tmp_path: Path
+    bert_checkpoint: Path, bert_on_both: Conversion, labelled_csv: Path, tmp_path: Path
 ) -> None:
     if find_spec("onnxruntime") is None:
         missing("onnxruntime, which the extra bench brings")
+    if installed_python(TFLITE_RUNTIME) is None:
+        missing(f"the environment tflite-runtime: {TFLITE_RUNTIME.install}")
     figures, page = tmp_path / "latency.json", tmp_path / "page.md"
     before, after = document.around(DOCUMENT, latency.PART)
     page.write_bytes(DOCUMENT.read_bytes())
     few = ("--texts", 6, "--rounds", 3, "--warmup", 2, "--pause", 0, "--threads", 1, "--json", figures)
-    peers = ("--peer", "onnxruntime", "--peer", "litert", "--peer", "tflite-runtime", "--tflite-runtime", tflite_python)
+    peers = ("--peer", "onnxruntime", "--peer", "litert", "--peer", "tflite-runtime")
     given = ("--bundle", bert_on_both.bundle, "--fill", page, *peers)
     ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, *given, *few)
     assert ended.returncode == 0, ended.stderr
@@ -249,13 +234,14 @@ def test_the_compiled_pipeline_answers_as_the_network(bert_checkpoint: Path, tmp
         assert lane.run(texts, ()).classes == tuple(expected)
 
 
-def test_who_cannot_take_part_is_in_the_table_with_the_reason(tmp_path: Path) -> None:
-    nothing = lineup.Source(tmp_path / "no.pt", folder.Folder(tmp_path, 64), (16, 64), tmp_path, None)
+def test_who_cannot_take_part_is_in_the_table_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = lineup.Source(tmp_path / "no.pt", folder.Folder(tmp_path, 64), (16, 64), tmp_path)
+    monkeypatch.setenv("EDGEKIT_ENVIRONMENTS", str(tmp_path / "none"))
     said: list[str] = []
     peers, left_out = lineup.make_peers(nothing, ("transformers", "executorch", "tflite-runtime"), said.append)
     assert [each.name for each in peers] == ["transformers.pipeline, float32"], "which is not opened before its turn"
     assert [each.name for each in left_out] == ["executorch", "tflite-runtime"]
-    assert "no.pt" in left_out[0].reason and "make bench-tflite-runtime" in left_out[1].reason
+    assert "no.pt" in left_out[0].reason and "edgekit doctor --install-tflite-runtime" in left_out[1].reason
     assert said[-1] == f"tflite-runtime is left out: {left_out[1].reason}"
     row = latency.Row("edgekit", 1, 2.0, (2.0,), 0.9, 1_000_000, None)
     table = latency.markdown(latency.Latencies(describe_machine(()), 4, 2, 1, ((row,),), (row,), tuple(left_out)))
@@ -308,10 +294,6 @@ def test_what_cannot_work_is_refused_before_any_work(bert_checkpoint: Path, labe
     ended = bench("latency.py", "--model", bert_checkpoint, "--data", labelled_csv, "--fill", page)
     assert ended.returncode == 1 and ended.stderr.startswith("latency.py: error: cannot read")
     assert len(ended.stderr.splitlines()) == 1
-    with pytest.raises(RuntimeError, match=r"no-python cannot be run: No such file.*make bench-tflite-runtime"):
-        tflite_runtime.check_python(tmp_path / "no-python")
-    with pytest.raises(RuntimeError, match=r"cannot import what it needs: .*tflite_runtime.*make bench-tflite-runtime"):
-        tflite_runtime.check_python(Path(sys.executable))
 
 
 class Work:

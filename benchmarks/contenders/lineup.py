@@ -12,7 +12,8 @@ from contenders.folder import Folder, hugging_face_folder
 from contenders.litert import StockLiteRt, export_tflite
 from contenders.onnx import OnnxRuntime, export_onnx
 from contenders.pipeline import CompiledPipeline, TransformersPipeline
-from contenders.tflite_runtime import HOW, TfliteRuntime, check_python, export_per_tensor
+from contenders.tflite_runtime import TfliteRuntime, export_per_tensor
+from edgekit_converters.environments import TFLITE_RUNTIME, ask_there, python_of
 from edgekit_runtime import open_bundle
 from harness import Contender
 
@@ -32,14 +33,12 @@ class Source:
         folder: The same for transformers.
         buckets: Lengths that edgekit's default pads to.
         work: Folder for what is made.
-        tflite_python: The Python that has tflite-runtime; None leaves that peer out.
     """
 
     checkpoint: Path
     folder: Folder
     buckets: tuple[int, ...]
     work: Path
-    tflite_python: Path | None
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,13 @@ def _executorch(source: Source) -> list[Contender]:
 
 
 def _tflite_runtime(source: Source) -> list[Contender]:
-    if source.tflite_python is None:
-        raise RuntimeError(f"--tflite-runtime PYTHON was not given; {HOW}")
-    version = check_python(source.tflite_python)
+    python = python_of(TFLITE_RUNTIME)
+    version = ask_there(
+        TFLITE_RUNTIME, "importlib.metadata:version", {"distribution_name": "tflite-runtime"}, limit_s=60
+    )
     program = export_per_tensor(source.checkpoint, source.buckets, source.work / "per-tensor.tflite")
     name = f"tflite-runtime {version}, int8 per tensor, buckets {'/'.join(map(str, source.buckets))}"
-    return [TfliteRuntime(source.tflite_python, program, source.folder, name)]
+    return [TfliteRuntime(python, program, source.folder, name)]
 
 
 PEERS: dict[str, Callable[[Source], list[Contender]]] = {
@@ -113,7 +113,7 @@ def ours(bundles: Sequence[Path]) -> list[EdgekitBundle]:
     return [EdgekitBundle(each.bundle, f"{each.name} ({each.bundle.name})", each.engine) for each in found]
 
 
-def source_of(checkpoint: Path, bundles: Sequence[Path], work: Path, tflite_python: Path | None) -> Source:
+def source_of(checkpoint: Path, bundles: Sequence[Path], work: Path) -> Source:
     """The checkpoint, as the peers need it to classify what the bundles classify.
 
     Raises:
@@ -125,7 +125,7 @@ def source_of(checkpoint: Path, bundles: Sequence[Path], work: Path, tflite_pyth
     if len(lengths) != 1:
         raise RuntimeError(f"the bundles cut texts at {sorted(lengths)} tokens; compare bundles of one max length")
     folder = Folder(hugging_face_folder(checkpoint, work / "folder"), *lengths)
-    return Source(checkpoint, folder, texts[0].buckets, work, tflite_python)
+    return Source(checkpoint, folder, texts[0].buckets, work)
 
 
 def make_peers(

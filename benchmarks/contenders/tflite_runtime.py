@@ -1,4 +1,4 @@
-"""tflite-runtime, the engine of older boards, in a Python of its own: it needs Python 3.11 or older and numpy 1.
+"""tflite-runtime, the engine of older boards, in edgekit's environment for it: it needs Python 3.11 or older and numpy 1.
 
 It computes int8 with scales per channel wrongly and without a word, so that it gets weights with one scale a tensor.
 """
@@ -15,12 +15,6 @@ from contenders.folder import TOKENIZER, Folder
 from harness import Opened
 
 WORKER = Path(__file__).with_name("tflite_worker.py")
-VERSION = """
-import numpy, tflite_runtime.interpreter, tokenizers
-from importlib import metadata
-print(metadata.version("tflite-runtime"))
-"""
-HOW = "'make bench-tflite-runtime' makes such a Python"
 
 
 @dataclass(frozen=True)
@@ -58,22 +52,6 @@ class TfliteRuntime:
             return labels[int(answer)]
 
         return Opened(classify, labels)
-
-
-def check_python(python: Path) -> str:
-    """The version of tflite-runtime that a Python has.
-
-    Raises:
-        RuntimeError: There is no such Python, or it lacks something.
-    """
-    try:
-        ended = subprocess.run([str(python), "-c", VERSION], capture_output=True, text=True)
-    except OSError as error:
-        raise RuntimeError(f"--tflite-runtime {python} cannot be run: {error.strerror}; {HOW}") from error
-    if ended.returncode:
-        said = ended.stderr.strip().splitlines() or ["no message"]
-        raise RuntimeError(f"--tflite-runtime {python} cannot import what it needs: {said[-1]}; {HOW}")
-    return ended.stdout.strip()
 
 
 def export_per_tensor(checkpoint: Path, buckets: tuple[int, ...], out: Path) -> Path:

@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from edgekit_runtime import errors, jsonio
 from edgekit_runtime.errors import EdgekitError
@@ -20,18 +21,53 @@ _PROGRAM = """
 import time
 began = time.monotonic_ns()
 import sys
-sys.path[:] = sys.argv[2:]
+{path} = sys.argv[2:]
 import edgekit_runtime
 imported = time.monotonic_ns()
 from edgekit_runtime.fresh import answer
 answer(sys.argv[1], began, imported)
 """
-"""It sees the modules that this process sees, and reads its options from stdin: arguments are short, and seen by everybody. The
-clock is the machine's, not the process's."""
+"""It sees the modules that this process sees, or those of another Python and edgekit's. It reads its options from stdin:
+arguments are short, and seen by everybody. The clock is the machine's, not the process's."""
+
+ONLY, MORE = "sys.path[:]", "sys.path[len(sys.path):]"
+
+SAID = 4000
+"""Characters of what a process said at last that a traceback keeps."""
 
 
 class NoAnswerError(Exception):
-    """The process died, or took too long; the message says how, for the caller's own error."""
+    """The process died, or took too long; the message says how, for the caller's own error.
+
+    Attributes:
+        killed_by: The signal that ended it, if one did.
+    """
+
+    def __init__(self, message: str, killed_by: signal.Signals | None = None) -> None:
+        super().__init__(message)
+        self.killed_by = killed_by
+
+
+@dataclass(frozen=True)
+class OtherPython:
+    """A Python with other packages.
+
+    Attributes:
+        python: The interpreter.
+        packages: A folder with edgekit's packages, which it sees beside its own.
+        variables: All of its environment variables.
+    """
+
+    OPTIONS: ClassVar[tuple[str, ...]] = ("-I", "-B")
+    """Nothing of the user's Python comes in, and nothing is written beside edgekit's code."""
+
+    python: Path
+    packages: Path
+    variables: Mapping[str, str]
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """What runs a program on it."""
+        return [str(self.python), *self.OPTIONS, "-c", program, *arguments]
 
 
 @dataclass(frozen=True)
@@ -51,23 +87,32 @@ class Answered:
     imported_ns: int
 
 
-def ask(function: str, options: Mapping[str, Any], *, limit_s: float) -> Answered:
+def ask(function: str, options: Mapping[str, Any], *, limit_s: float, python: OtherPython | None = None) -> Answered:
     """Calls a function in a fresh process.
 
     Args:
         function: ``module:name``.
         options: Its keyword arguments, fit for JSON.
         limit_s: How long it may take, the start of Python included.
+        python: Which runs it; None takes this one, with the modules that this process sees.
 
     Raises:
         EdgekitError: The function raised it.
         NoAnswerError: There is no answer.
     """
-    command = [sys.executable, "-c", _PROGRAM, function, *sys.path]
+    if python is None:
+        command = [sys.executable, "-c", _PROGRAM.format(path=ONLY), function, *sys.path]
+    else:
+        command = python.command(_PROGRAM.format(path=MORE), function, str(python.packages))
     started = time.monotonic_ns()
     try:
         done = subprocess.run(
-            command, input=json.dumps(options).encode(), capture_output=True, timeout=limit_s, check=False
+            command,
+            input=json.dumps(options).encode(),
+            capture_output=True,
+            timeout=limit_s,
+            env=None if python is None else dict(python.variables),
+            check=False,
         )
         found = json.loads(done.stdout)
     except OSError as error:
@@ -75,7 +120,7 @@ def ask(function: str, options: Mapping[str, Any], *, limit_s: float) -> Answere
     except subprocess.TimeoutExpired as error:
         raise NoAnswerError(f"it gave no answer within {limit_s:g} s") from error
     except ValueError as error:
-        raise NoAnswerError(_death(done)) from error
+        raise no_answer(done) from error
     if "error" in found:
         raise getattr(errors, found["error"])(found["message"])
     return Answered(found["value"], started, found["began"], found["imported"])
@@ -96,9 +141,15 @@ def answer(function: str, began: int, imported: int) -> None:
         json.dump(found, file)
 
 
-def _death(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How a process ended that gave no answer."""
+def no_answer(done: subprocess.CompletedProcess[bytes]) -> NoAnswerError:
+    """How a process ended that gave no answer; what it said at last is a note, for a traceback."""
+    said = done.stderr.decode(errors="replace").strip()
     if done.returncode < 0:
-        return f"it crashed ({signal.Signals(-done.returncode).name})"
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    return f"it ended with {done.returncode} and no answer ({''.join(last)[:200]})"
+        killed_by = signal.Signals(-done.returncode)
+        error = NoAnswerError(f"it crashed ({killed_by.name})", killed_by)
+    else:
+        last = "".join(said.splitlines()[-1:])[:200]
+        error = NoAnswerError(f"it ended with {done.returncode} and no answer ({last})")
+    if hasattr(error, "add_note"):
+        error.add_note(said[-SAID:])
+    return error

@@ -8,11 +8,34 @@ from importlib import util
 
 from edgekit.packages import BASE, Extra, installed_extras
 from edgekit.trial import Trial, engine_names, target_names, try_out
+from edgekit_converters.environments.known import ENVIRONMENTS
+from edgekit_converters.environments.places import installed_python
 from edgekit_runtime import __version__
 from edgekit_runtime.profiling.device import Device, describe_device
 from edgekit_runtime.profiling.energy.families import find_sensors
 from edgekit_runtime.profiling.energy.sensor import Sensor
 from edgekit_runtime.progress import Listener, LogListener
+
+
+@dataclass(frozen=True)
+class SecondPython:
+    """An environment of its own for tools that cannot live beside edgekit's packages.
+
+    Attributes:
+        name: Its name.
+        status: ``installed`` or ``absent``; it is tried when it is installed, and when it is used.
+        purpose: What needs it.
+        folder: Where it is; None where it is absent.
+        megabytes: What it takes on the disk.
+        install: The command that installs it, or mends it.
+    """
+
+    name: str
+    status: str
+    purpose: str
+    folder: str | None
+    megabytes: int
+    install: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +50,7 @@ class Diagnosis:
         extras: The base and every extra with its packages.
         engines: What runs programs, each tried.
         targets: What makes programs, each tried.
+        environments: Those that the user may install, and whether they are.
         sensors: Sensors of power and energy, each read once; none where there are none.
     """
 
@@ -37,6 +61,7 @@ class Diagnosis:
     extras: tuple[Extra, ...]
     engines: tuple[Trial, ...]
     targets: tuple[Trial, ...]
+    environments: tuple[SecondPython, ...]
     sensors: tuple[Sensor, ...]
 
 
@@ -71,5 +96,17 @@ def diagnose(*, quick: bool = False, listener: Listener | None = None) -> Diagno
         extras=extras,
         engines=tuple(engines),
         targets=tuple(targets),
+        environments=_environments(),
         sensors=find_sensors(),
     )
+
+
+def _environments() -> tuple[SecondPython, ...]:
+    found = []
+    for name, environment in ENVIRONMENTS.items():
+        python = installed_python(environment)
+        folder, status = (None, "absent") if python is None else (str(python.parents[1]), "installed")
+        found.append(
+            SecondPython(name, status, environment.purpose, folder, environment.megabytes, environment.install)
+        )
+    return tuple(found)

@@ -47,7 +47,7 @@ def describe_device(root: Path = Path("/"), machine: str | None = None) -> Devic
     """
     machine = machine or platform.machine()
     cpu = _fields(root / "proc" / "cpuinfo")
-    present = set(cpu.get("flags", cpu.get("Features", "")).split())
+    present = instruction_sets(root)
     memory = _fields(root / "proc" / "meminfo")
     board = _text(root / "proc" / "device-tree" / "model").rstrip("\0\n")
     cores = os.cpu_count() or 1
@@ -60,6 +60,12 @@ def describe_device(root: Path = Path("/"), machine: str | None = None) -> Devic
         memory_mib=_mib(memory.get("MemTotal")),
         available_mib=_mib(memory.get("MemAvailable")),
     )
+
+
+def instruction_sets(root: Path = Path("/")) -> frozenset[str]:
+    """The processor's instruction sets, as /proc/cpuinfo spells them; empty where the system does not tell."""
+    cpu = _fields(root / "proc" / "cpuinfo")
+    return frozenset(cpu.get("flags", cpu.get("Features", "")).split())
 
 
 def _mib(kib: str | None) -> int | None:

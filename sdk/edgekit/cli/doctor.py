@@ -11,20 +11,38 @@ from edgekit.cli.options import Json
 from edgekit.cli.terminal import Terminal, print_json, print_result, print_styled
 from edgekit.doctor import Diagnosis, diagnose
 from edgekit.packages import BASE, Extra, Package
+from edgekit_converters.environments import ENVIRONMENTS, ONNX_TF, TFLITE_RUNTIME, install_environment
 from edgekit_runtime.profiling.device import Device
 from edgekit_runtime.profiling.energy.families import FAMILIES
 from edgekit_runtime.profiling.energy.sensor import Sensor
 
-MARKS = {"works": ("✓", "green"), "wrong": ("✗", "red"), "denied": ("✗", "red")}
+MARKS = {"works": ("✓", "green"), "installed": ("✓", "green"), "wrong": ("✗", "red"), "denied": ("✗", "red")}
 NOT_HERE = ("–", "dim")
 """For what is not installed, not there or was not tried."""
 
 
 def command(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the targets, which import torch.")] = False,
+    install_onnx_tf: Annotated[
+        bool,
+        typer.Option(
+            "--install-onnx-tf",
+            help=f"First install what convert --route onnx needs, in an environment of its own ({ONNX_TF.size}).",
+        ),
+    ] = False,
+    install_tflite_runtime: Annotated[
+        bool,
+        typer.Option(
+            "--install-tflite-runtime",
+            help=f"The same for what convert --compat tflite-runtime needs ({TFLITE_RUNTIME.size}).",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Say what is installed and what works here, each part actually tried. Installs and downloads nothing.
+    """Say what is installed and what works here, each part actually tried.
+
+    Installs and downloads nothing unless told to, and then into the cache: ~/.cache/edgekit/environments, or the folder
+    that EDGEKIT_ENVIRONMENTS names.
 
     Ends with 0 where the base is complete and at least one engine answers rightly, else with 1.
 
@@ -32,8 +50,12 @@ def command(
     Example:
       $ edgekit doctor
       $ edgekit doctor --quick --json
+      $ edgekit doctor --quick --install-onnx-tf
     """
     with Terminal() as terminal:
+        for environment, wanted in ((ONNX_TF, install_onnx_tf), (TFLITE_RUNTIME, install_tflite_runtime)):
+            if wanted:
+                install_environment(environment, terminal)
         diagnosis = diagnose(quick=quick, listener=terminal)
     if json:
         print_json(diagnosis)
@@ -54,6 +76,10 @@ def _print(diagnosis: Diagnosis) -> None:
         for trial in trials:
             took = f" ({trial.seconds:.1f} s)" if trial.status == "works" else ""
             _line(trial.status, part, trial.name, trial.detail + took)
+    for python in diagnosis.environments:
+        size = ENVIRONMENTS[python.name].size
+        here = python.folder or f"for {python.purpose}: {python.install} ({size})"
+        _line(python.status, "venv", python.name, here)
     for sensor in diagnosis.sensors:
         _line(sensor.status, "sensor", sensor.family, f"{sensor.name}  {_reading(sensor)}")
     if not diagnosis.sensors:
