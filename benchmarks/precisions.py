@@ -1,14 +1,15 @@
-"""Every scheme of ``edgekit convert --quantize`` on one model: size, accuracy, agreement with float32, and time.
+"""Every scheme of ``edgekit convert --quantize`` on one model and any targets: size, accuracy, agreement with float32, and time.
 
 Example:
     python benchmarks/precisions.py --model demo-out/model.pt --data demo-out/dev.csv --calibrate demo-out/train.csv
+    python benchmarks/precisions.py --target litert --target executorch --target onnx --route --compat --model …
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,53 +17,81 @@ import numpy as np
 
 import harness
 from contenders.edgekit import EdgekitBundle
+from contenders.folder import Folder, hugging_face_folder
+from contenders.tflite_runtime import TfliteRuntime
 from conversion import DISTRIBUTIONS, convert
+from document import around, fill
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import read_labelled
-from edgekit_converters.quantspec import CALIBRATED, SCHEMES
+from edgekit_converters.environments import TFLITE_RUNTIME, python_of
+from edgekit_converters.quantspec import CALIBRATED, COMPATIBLE, SCHEMES
+from edgekit_converters.targets import TARGETS, find_target
 from edgekit_runtime import load, open_bundle
 from edgekit_runtime.manifest import Verification
-from harness import Lane, Ratio, interleave, markdown_table, ratio_of_medians
+from harness import Contender, Lane, Ratio, interleave, markdown_table, ratio_of_medians
 from machine import Machine, describe_machine
 
+MARK = "targets"
 BASE = "int8"
-"""The scheme that the times of the others are compared with."""
+"""The scheme of the program that the times of the others are compared with; the first target's."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One program to be made.
+
+    Attributes:
+        target: Its target.
+        scheme: Its scheme.
+        options: What else ``edgekit convert`` is told.
+    """
+
+    target: str
+    scheme: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+        return " ".join([f"{self.target}, {self.scheme}", *(f"`{option}`" for option in self.options)])
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One scheme at one thread count.
+    """One program at one thread count.
 
     Attributes:
         threads: Threads that a call may use.
         median_ms: Text in to label out, over all timed calls.
         by_length_ms: The same over the texts of each padded length, by length in tokens.
-        against_int8: How many times int8's median it is; None for int8 itself, and where int8 was not measured.
+        against_base: How many times the base's median it is; None for the base itself, and where there is none.
     """
 
     threads: int
     median_ms: float
     by_length_ms: dict[str, float]
-    against_int8: Ratio | None
+    against_base: Ratio | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One scheme.
+    """One program on one engine.
 
     Attributes:
-        scheme: Its name.
-        bytes: Size of the program; None if the scheme was refused.
-        verify: What ``edgekit convert`` measured.
+        variant: The program.
+        bundle: Where it lies while the benchmark runs; None if it was refused.
+        verify: What ``edgekit convert`` measured; None likewise.
         timings: One a thread count.
         refused: What ``edgekit convert`` said; empty if it made a bundle.
+        bytes: Size of the program; 0 if it was refused.
     """
 
-    scheme: str
-    bytes: int | None
+    variant: Variant
+    bundle: str | None
     verify: Verification | None
     timings: tuple[Timing, ...]
     refused: str
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,115 +110,149 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="checkpoint or Hugging Face folder")
     parser.add_argument("--data", type=Path, help="labelled texts, for accuracy and times")
     parser.add_argument("--calibrate", type=Path, help="texts for int8-static, none of them in --data")
+    parser.add_argument("--target", action="append", choices=[*TARGETS], help="repeatable; default: litert")
     parser.add_argument("--scheme", action="append", choices=[*SCHEMES], help="repeatable; default: all")
+    parser.add_argument("--route", action="store_true", help="int8 by `--route onnx`, too")
+    parser.add_argument("--compat", action="store_true", help="programs by `--compat tflite-runtime`, too")
+    parser.add_argument("--fill", type=Path, metavar="DOC", help=f"Markdown document with the marks of {MARK}")
     harness.add_timing(parser)
     arguments = parser.parse_args()
     harness.required(arguments, parser, "model")
     harness.required(arguments, parser, "data")
+    if arguments.fill is not None:
+        around(arguments.fill, MARK)
     machine = describe_machine(DISTRIBUTIONS)
     with harness.workspace(arguments.keep) as work:
-        rows = [make(scheme, arguments, work / scheme) for scheme in arguments.scheme or SCHEMES]
-        bundles = {row.scheme: bundle_path(arguments.model, work / row.scheme) for row in rows if row.verify}
+        made = [make(variant, arguments, work / str(place)) for place, variant in enumerate(variants(arguments))]
         data = read_labelled(arguments.data, None)
-        timings = measure(bundles, data.texts[: arguments.texts], arguments) if bundles else {}
-    rows = [replace(row, timings=timings.get(row.scheme, ())) for row in rows]
+        rows = measure([row for each in made for row in each], data.texts[: arguments.texts], arguments, work)
     result = Precisions(machine, min(arguments.texts, len(data.texts)), arguments.rounds, tuple(rows))
+    if arguments.fill is not None:
+        fill(arguments.fill, MARK, markdown(result))
     harness.publish(arguments, markdown(result), result)
 
 
-def make(scheme: str, arguments: argparse.Namespace, folder: Path) -> Row:
-    """Runs ``edgekit convert`` with its gates, and tells what it measured or why it refused."""
+def variants(arguments: argparse.Namespace) -> list[Variant]:
+    """The programs, the first target's first."""
+    wanted = arguments.scheme or SCHEMES
+    found = [
+        Variant(target, scheme)
+        for target in arguments.target or ["litert"]
+        for scheme in find_target(target).schemes
+        if scheme in wanted
+    ]
+    found += [Variant("litert", BASE, ("--route onnx",))] if arguments.route else []
+    for runtime, schemes in COMPATIBLE.items() if arguments.compat else ():
+        found += [Variant("litert", scheme, (f"--compat {runtime}",)) for scheme in schemes if scheme in wanted]
+    return found
+
+
+def make(variant: Variant, arguments: argparse.Namespace, folder: Path) -> list[Row]:
+    """Runs ``edgekit convert`` with its gates: a row for each engine that it measured, or one that says why it refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = ["--quantize", scheme, "--eval", str(arguments.data)]
-    if scheme in CALIBRATED and arguments.calibrate:
+    options = ["--target", variant.target, "--quantize", variant.scheme, "--eval", str(arguments.data)]
+    options += [word for option in variant.options for word in option.split()]
+    if variant.scheme in CALIBRATED and arguments.calibrate:
         options += ["--calibrate", str(arguments.calibrate)]
-    run = convert(scheme, arguments.model, folder, options)
+    run = convert(variant.name, arguments.model, folder, options)
     if run.conversion is None:
-        return Row(scheme, None, None, (), run.error)
-    manifest = open_bundle(bundle_path(arguments.model, folder)).manifest
+        return [Row(variant, None, None, (), run.error)]
+    bundle: str = run.conversion["bundle"]
+    manifest = open_bundle(bundle).manifest
     (program,) = manifest.main.programs
-    return Row(scheme, manifest.files[program.file].bytes, manifest.verify[0], (), "")
+    return [Row(variant, bundle, report, (), "", manifest.files[program.file].bytes) for report in manifest.verify]
 
 
-def measure(
-    bundles: Mapping[str, Path], texts: Sequence[str], arguments: argparse.Namespace
-) -> dict[str, tuple[Timing, ...]]:
-    """Opens every bundle at every thread count, all at once, and times them in turn."""
+def measure(rows: Sequence[Row], texts: Sequence[str], arguments: argparse.Namespace, work: Path) -> list[Row]:
+    """Opens every program on its engine at every thread count, all at once, and times them in turn."""
     counts = tuple(dict.fromkeys(arguments.threads or [1, 2]))
-    with load(next(iter(bundles.values()))) as classify:
+    made = [place for place, row in enumerate(rows) if row.bundle]
+    if not made:
+        return list(rows)
+    base = next((place for place in made if rows[place].variant.scheme == BASE), None)
+    with load(rows[made[0]].bundle) as classify:
         spec = classify.encoder.spec
         lengths = np.array([classify.encoder.pad(classify.encoder.ids(text), spec.buckets)[0].size for text in texts])
     with contextlib.ExitStack() as stack:
         terminal = stack.enter_context(Terminal())
-        lanes = [
-            stack.enter_context(Lane(EdgekitBundle(bundle, scheme), threads))
+        lanes = {
+            (place, threads): stack.enter_context(Lane(contender(rows[place], arguments.model, work), threads))
             for threads in counts
-            for scheme, bundle in bundles.items()
-        ]
+            for place in made
+        }
         terminal.stage(f"{arguments.rounds} rounds of {len(lanes)} blocks of {len(texts)} texts")
         times = interleave(
-            lanes,
+            list(lanes.values()),
             texts,
             rounds=arguments.rounds,
             warmup=arguments.warmup,
             pause_s=arguments.pause,
             progress=terminal.progress,
         )
-    found = {(lane.contender.name, lane.threads): time for lane, time in zip(lanes, times, strict=True)}
-    return {
-        scheme: tuple(
+    found = dict(zip(lanes, times, strict=True))
+    timed = list(rows)
+    for place in made:
+        timings = tuple(
             Timing(
                 threads=threads,
-                median_ms=float(np.median(found[scheme, threads])),
+                median_ms=float(np.median(found[place, threads])),
                 by_length_ms={
-                    str(length): float(np.median(found[scheme, threads][:, lengths == length]))
+                    str(length): float(np.median(found[place, threads][:, lengths == length]))
                     for length in np.unique(lengths)
                 },
-                against_int8=ratio_of_medians(found[scheme, threads], found[BASE, threads])
-                if scheme != BASE and BASE in bundles
-                else None,
+                against_base=None
+                if base in (None, place)
+                else ratio_of_medians(found[place, threads], found[base, threads]),
             )
             for threads in counts
         )
-        for scheme in bundles
-    }
+        timed[place] = replace(rows[place], timings=timings)
+    return timed
+
+
+def contender(row: Row, model: Path, work: Path) -> Contender:
+    """What runs the program on the engine of this row."""
+    assert row.bundle is not None and row.verify is not None, "it was not refused"
+    if not row.verify.distribution.startswith(TFLITE_RUNTIME.name):
+        return EdgekitBundle(Path(row.bundle), row.variant.name)
+    opened = open_bundle(row.bundle)
+    (program,) = opened.manifest.main.programs
+    alone = Path(row.bundle).with_name(program.file)
+    alone.write_bytes(opened.read(program.file))
+    folder = Folder(hugging_face_folder(model, work / "folder"), opened.manifest.main.text.max_length)
+    return TfliteRuntime(python_of(TFLITE_RUNTIME), alone, folder, row.variant.name)
 
 
 def markdown(result: Precisions) -> str:
     """The tables for people."""
     counts = next((tuple(timing.threads for timing in row.timings) for row in result.rows if row.timings), ())
-    columns = ["", "program MB", "accuracy", "agreement", "largest logit difference"]
+    columns = ["", "program MB", "engine", "accuracy", "agreement", "largest logit difference"]
     for threads in counts:
         columns += [f"ms, {threads} thread{'s' * (threads > 1)}", f"÷ {BASE}"]
     rows = []
     for row in result.rows:
-        cells = ["refused"] + ["–"] * (len(columns) - 2)
-        if row.verify is not None and row.bytes is not None:
+        cells = ["refused"]
+        if row.verify is not None:
             verify = row.verify
-            cells = [f"{row.bytes / 1e6:.2f}", f"{verify.accuracy:.2%}", f"{verify.agreement:.2%}"]
+            cells = [f"{row.bytes / 1e6:.2f}", verify.distribution, f"{verify.accuracy:.2%}", f"{verify.agreement:.2%}"]
             cells.append(f"{verify.max_abs_logit_diff:.3f}")
             for timing in row.timings:
-                cells += [f"{timing.median_ms:.3f}", str(timing.against_int8 or "–")]
-        rows.append([row.scheme, *cells])
+                cells += [f"{timing.median_ms:.3f}", str(timing.against_base or "–")]
+        rows.append([row.variant.name, *cells, *["–"] * (len(columns) - 1 - len(cells))])
     parts = [
         f"Accuracy and agreement with the float32 network: on all texts. Times: medians over {result.rounds} rounds of "
         f"the first {result.texts} texts in their own lengths, one at a time, text in to label out; {harness.COMPARED}.",
         markdown_table(columns, rows),
     ]
-    parts += [f"{row.scheme} was refused: {row.refused}" for row in result.rows if row.refused]
+    parts += [f"{row.variant.name} was refused: {row.refused}" for row in result.rows if row.refused]
     parts += [
-        f"{row.scheme}, {timing.threads} thread(s), ms by padded length: "
+        f"{row.variant.name}, {timing.threads} thread(s), ms by padded length: "
         + ", ".join(f"{length}: {ms:.3f}" for length, ms in timing.by_length_ms.items())
         for row in result.rows
         for timing in row.timings
-        if row.scheme == BASE
+        if row.variant.scheme == BASE
     ]
     return "\n\n".join([*parts, str(result.machine)])
-
-
-def bundle_path(model: Path, folder: Path) -> Path:
-    """Where :func:`conversion.convert` puts the bundle."""
-    return folder / f"{model.stem}.edgekit"
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_the_json_has_the_keys_of_the_design(cnn_conversion):
     assert list(program) == ["engine", "scheme", "role", "file", "bytes"]
     assert set(report) == {
         *("engine", "role", "examples", "agreement", "max_abs_logit_diff"),
-        *("accuracy", "accuracy_float", "accuracy_original", "f1", "truncated"),
+        *("accuracy", "accuracy_float", "accuracy_original", "f1", "truncated", "distribution"),
     }
     assert list(made["seconds"]) == ["load", "compress", "lower", "verify", "total"]
 

@@ -64,6 +64,8 @@ CHECKED: dict[str, st.SearchStrategy[Any]] = {  # fields whose values are checke
     "keep": st.floats(0.01, 0.99),
     "prune": st.none() | st.floats(0.01, 0.99),
     "budget": st.sampled_from([None, "p95<=3ms,bytes<=2MB", "drop ≤ 1%"]),
+    "route": st.just("direct"),  # these two depend on targets and scheme
+    "compat": st.none(),
     "buckets": st.sampled_from([None, "auto"])
     | st.lists(st.integers(1, 10**6), min_size=1, unique=True).map(sorted).map(tuple),
 }
@@ -97,6 +99,11 @@ def recipe_files(draw: st.DrawFn) -> RecipeFile:
 
 @given(recipe_files())
 def test_a_recipe_comes_back_from_toml_as_it_was(file: RecipeFile) -> None:
+    assert RecipeFile.from_toml(file.to_toml()) == file
+
+
+def test_a_route_and_an_older_runtime_come_back_too() -> None:
+    file = RecipeFile(Recipe(targets=("litert", "executorch"), quantize="none", route="onnx", compat="tflite-runtime"))
     assert RecipeFile.from_toml(file.to_toml()) == file
 
 
@@ -338,7 +345,7 @@ def test_an_older_bundle_says_what_it_does_not_record(bundle: Path, tmp_path: Pa
     assert done.returncode == 0
     assert f"old.edgekit does not record {what}; the recipe has the defaults there" in done.stderr
     assert f"# not recorded, so the defaults are taken: {what}\n" in done.stdout
-    assert RecipeFile.from_toml(done.stdout) == RecipeFile()
+    assert RecipeFile.from_toml(done.stdout) == RecipeFile(Recipe(quantize="int8")), "the scheme as it came out"
 
 
 def test_names_in_the_history_cannot_break_out_of_their_comment(bundle: Path, tmp_path: Path) -> None:
@@ -390,7 +397,7 @@ def test_the_help_of_convert_tells_the_defaults_of_the_recipe() -> None:
     defaults = Recipe()
     for option, told in {
         "--target": f"{defaults.targets[0]} (default)",
-        "--quantize": f"{defaults.quantize} (default)",
+        "--quantize": f"{defaults.scheme} (default)",
         "--max-drop": f"default {defaults.max_drop}",
         "--max-total-drop": f"default {defaults.max_total_drop}",
     }.items():

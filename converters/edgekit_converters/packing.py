@@ -148,8 +148,11 @@ def _entry(role: str, part: Part, packed: Mapping[str, bytes]) -> tuple[ModelEnt
     """The model in the manifest, and its entries but for a tokenizer that is in the bundle already."""
     prefix = "" if role == MAIN else f"{role}-"
     tokenizer = next((name for name, data in packed.items() if data == part.tokenizer), f"{prefix}tokenizer.json")
+    files = [program.file for program in part.programs]
     texts = tuple(
-        replace(item, logits={f"{prefix}{program.file}": item.logits[program.file] for program in part.programs})
+        replace(
+            item, logits={f"{prefix}{key}": item.logits[key] for key in item.logits if key.partition("@")[0] in files}
+        )
         for item in part.golden.texts
     )
     entry = ModelEntry(

@@ -69,8 +69,8 @@ class Recipe:
                 )
         if self.compat is not None and self.scheme not in COMPATIBLE[self.compat]:
             raise OptionError(
-                f"{self.compat} answers wrongly, without an error, by {self.scheme}; it is right on "
-                f"{', '.join(COMPATIBLE[self.compat])}: take one of them for --quantize, or leave it out"
+                f"{self.compat} answers wrongly by {self.scheme}, and without an error; it is right on "
+                f"{', '.join(COMPATIBLE[self.compat])}: give one of them to --quantize, or leave that out"
             )
         _ = self.limits
 

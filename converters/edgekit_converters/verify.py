@@ -7,11 +7,12 @@ that was lowered, cut at ``max_length``; and the lowered program. See :class:`ed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit_converters.compat import ask_older, check_same_labels, right_also_on
 from edgekit_converters.data import LabelledText
 from edgekit_converters.loaded import loaded
 from edgekit_converters.metrics import measure
@@ -23,11 +24,14 @@ from edgekit_converters.sample import golden_texts, sample_texts
 from edgekit_converters.targets import Lowered
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.errors import GateError
-from edgekit_runtime.golden import Golden, GoldenText
+from edgekit_runtime.golden import Golden, GoldenText, golden_key
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import HistoryStep, Manifest, TextSpec, Verification
 from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder, load_tokenizer
+
+LITERT = "litert"
+"""The engine whose programs older runtimes run, too."""
 
 MIN_AGREEMENT = 0.97
 """Without labels the program must give the float network's label on this share of the sample."""
@@ -41,7 +45,7 @@ class Verified:
         model: The network that was lowered.
         text: How text becomes ids.
         programs: The lowered programs.
-        reports: One a program.
+        reports: One a program, and one more where it was run on an older runtime, too.
         golden: The texts for the bundle's self-test, with each program's logits.
     """
 
@@ -101,6 +105,7 @@ def verify(
     Raises:
         GateError: A program answers too differently; the message has the figures.
         EngineError: An engine cannot run its program here.
+        MissingExtraError: The recipe asks for an older runtime, whose environment is not installed.
     """
     encoder = TextEncoder(model.tokenizer.json, text)
     reference = _reference(given, model, encoder, data, listener)
@@ -108,8 +113,8 @@ def verify(
     chosen = golden_texts(
         lambda item: len(encoder.whole_ids_of([item])[0]), text, sorted(vocabulary, key=vocabulary.__getitem__)
     )
-    golden = [GoldenText(item, tuple(encoder.ids(item)), {}) for item in chosen]
-    reports = []
+    golden = Golden(tuple(GoldenText(item, tuple(encoder.ids(item)), {}) for item in chosen))
+    verified, classes = Verified(model, text, (), (), golden), len(model.labels)
     for lowered in programs:
         program = lowered.program
         listener.stage(f"Verifying {program.engine} on {len(reference.texts)} texts")
@@ -119,12 +124,58 @@ def verify(
             for ids in reference.ids:
                 rows.append(classifier.logits(ids))
                 listener.progress(len(rows), len(reference.ids))
-            for item in golden:
+            for item in golden.texts:
                 item.logits[program.file] = tuple(float(value) for value in classifier.logits(item.ids))
-        reports.append(_report(program.engine, np.stack(rows), reference, len(model.labels)))
-    for report in reports:
-        _apply_gates(report, recipe)
-    return Verified(model, text, tuple(programs), tuple(reports), Golden(tuple(golden)))
+            distribution = engine.distribution
+        logits = np.stack(rows)
+        alone = replace(
+            verified, programs=(lowered,), reports=(_report(program.engine, distribution, logits, reference, classes),)
+        )
+        _apply_gates(alone.reports[0], recipe, program.engine)
+        if recipe.compat is not None and program.engine == LITERT:
+            alone = _verified_on(recipe.compat, alone, logits, reference, recipe, listener)
+        verified = replace(
+            verified,
+            programs=(*verified.programs, *alone.programs),
+            reports=(*verified.reports, *alone.reports),
+        )
+    return verified
+
+
+def _verified_on(
+    compat: str,
+    alone: Verified,
+    logits: NDArray[np.float32],
+    reference: _Reference,
+    recipe: Recipe,
+    listener: Listener,
+) -> Verified:
+    """A program that passed here, run on an older runtime, too, by the same gates; then it is right on both."""
+    (lowered,) = alone.programs
+    program = lowered.program
+    listener.stage(f"Verifying {program.engine} on {compat}, in its environment, on {len(reference.texts)} texts")
+    older = ask_older(compat, alone.part(()), reference.ids, listener)
+    report = _report(program.engine, older.distribution, older.logits, reference, len(alone.model.labels))
+    check_same_labels(older, logits, alone.golden, program.file)
+    _apply_gates(report, recipe, f"{program.engine} on {older.distribution}")
+    for item, row in zip(alone.golden.texts, older.golden, strict=True):
+        item.logits[golden_key(program.file, compat)] = tuple(float(value) for value in row)
+    listener.say(_loss(report))
+    lowered = replace(lowered, program=right_also_on(compat, program))
+    return replace(alone, programs=(lowered,), reports=(*alone.reports, report))
+
+
+def _loss(report: Verification) -> str:
+    """What an older runtime costs, in a line."""
+    if report.accuracy is None or report.accuracy_float is None:
+        return (
+            f"{report.distribution} agrees with the float network on {report.agreement:.2%} of {report.examples} texts"
+        )
+    lost = report.accuracy_float - report.accuracy
+    return (
+        f"on {report.distribution} the accuracy is {report.accuracy:.2%}, {abs(lost) * 100:.2f} points "
+        f"{'under' if lost >= 0 else 'over'} the float network's; {report.agreement:.2%} of {report.examples} labels are its"
+    )
 
 
 def _reference(
@@ -161,7 +212,9 @@ def _original_ids(
     return whole if limit is None else [encoder.cut(row, limit) for row in whole]
 
 
-def _report(engine: str, logits: NDArray[np.float32], reference: _Reference, classes: int) -> Verification:
+def _report(
+    engine: str, distribution: str, logits: NDArray[np.float32], reference: _Reference, classes: int
+) -> Verification:
     answers, expected = logits.argmax(axis=1), reference.float_logits.argmax(axis=1)
     accuracy = accuracy_float = f1 = None
     if reference.labels is not None:
@@ -180,14 +233,15 @@ def _report(engine: str, logits: NDArray[np.float32], reference: _Reference, cla
         accuracy_original=reference.accuracy_original,
         f1=f1,
         truncated=reference.truncated,
+        distribution=distribution,
     )
 
 
-def _apply_gates(report: Verification, recipe: Recipe) -> None:
+def _apply_gates(report: Verification, recipe: Recipe, ran_by: str) -> None:
     if report.accuracy is None or report.accuracy_float is None or report.accuracy_original is None:
         if report.agreement < MIN_AGREEMENT:
             raise GateError(
-                f"{report.engine} agrees with the float network on {report.agreement:.1%} of {report.examples} built-in "
+                f"{ran_by} agrees with the float network on {report.agreement:.1%} of {report.examples} built-in "
                 f"texts, and {MIN_AGREEMENT:.0%} are needed; nothing was written: give labelled texts with --eval, or "
                 "another --quantize scheme"
             )
@@ -198,7 +252,7 @@ def _apply_gates(report: Verification, recipe: Recipe) -> None:
     )
     if report.accuracy_float - report.accuracy > recipe.max_drop:
         raise GateError(
-            f"lowering to {report.engine} costs more than --max-drop {recipe.max_drop:.2%} ({figures}); nothing was written: "
+            f"lowering to {ran_by} costs more than --max-drop {recipe.max_drop:.2%} ({figures}); nothing was written: "
             "try another --quantize scheme, or allow more"
         )
     if report.accuracy_original - report.accuracy > recipe.max_total_drop:

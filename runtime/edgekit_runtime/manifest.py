@@ -129,6 +129,7 @@ class Verification:
         accuracy_original: Of the checkpoint as it was given, run by its own code at its own length limit.
         f1: Macro average of the program's F1.
         truncated: Share of texts that were longer than ``max_length``.
+        distribution: The package that ran the program, and its version; empty in bundles that did not record it.
     """
 
     engine: str
@@ -141,6 +142,7 @@ class Verification:
     accuracy_original: float | None
     f1: float | None
     truncated: float
+    distribution: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -36,7 +36,8 @@ class Extra:
 
     Attributes:
         name: The extra; ``base`` for what edgekit cannot do without.
-        status: ``works``; ``absent``, where a package is missing; or ``wrong``, where one lies outside its range.
+        status: ``works``; ``absent``, where a package is missing, or nothing is here that the base has not; or ``wrong``, where
+            one lies outside its range.
         packages: Its packages.
         install: The command that brings what is missing.
     """
@@ -56,6 +57,7 @@ def installed_extras(distribution: str = DISTRIBUTION) -> tuple[Extra, ...]:
         return (Extra(BASE, "absent", (itself,), f"pip install {distribution}"),)
     wanted = [Requirement(line) for line in described.get_all("Requires-Dist") or ()]
     base = [requirement for requirement in wanted if _asked_for(requirement, "")]
+    names = {requirement.name for requirement in base}
     return (
         _extra(BASE, base, f"pip install {distribution}"),
         *(
@@ -63,6 +65,7 @@ def installed_extras(distribution: str = DISTRIBUTION) -> tuple[Extra, ...]:
                 name,
                 [r for r in wanted if r not in base and _asked_for(r, name)],
                 f"pip install '{distribution}[{name}]'",
+                names,
             )
             for name in described.get_all("Provides-Extra") or ()
         ),
@@ -73,9 +76,13 @@ def _asked_for(requirement: Requirement, extra: str) -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
-def _extra(name: str, wanted: Iterable[Requirement], install: str) -> Extra:
+def _extra(name: str, wanted: Iterable[Requirement], install: str, base: Collection[str] = ()) -> Extra:
+    """An extra; ``base`` names what is here in any case, perhaps in a version that only this extra cannot have."""
     packages = tuple(_package(requirement) for requirement in wanted)
-    if any(package.installed and not package.fits for package in packages):
+    own = [package for package in packages if package.name not in base]
+    if own and not any(package.installed for package in own):
+        status = "absent"
+    elif any(package.installed and not package.fits for package in packages):
         status = "wrong"
     else:
         status = "works" if all(package.fits for package in packages) else "absent"

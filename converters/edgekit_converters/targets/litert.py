@@ -11,10 +11,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from edgekit_converters.networks.row_scaled import with_row_factors
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
+from edgekit_converters.targets.litert_older import ask_for_zero_points
 from edgekit_converters.targets.litert_quantize import quantize
-from edgekit_converters.targets.litert_shared import with_shared_vectors
+from edgekit_converters.targets.litert_shared import content_of, with_shared_vectors, written
 from edgekit_converters.targets.tools import interrupts_deferred, require_tools, running
 from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
 from edgekit_runtime.errors import OptionError
@@ -25,6 +27,7 @@ FILE = "model.tflite"
 TOOLS = ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert", "torch")
 OUTPUT = "output_0"
 PURPOSE = "lowering to litert"
+PER_TENSOR = "int8-per-tensor"
 
 REFUSED: dict[tuple[str, str | None], str] = {
     ("int8-static", "bert"): (
@@ -51,9 +54,14 @@ class LiteRtTarget:
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
         classes = int(network(torch.zeros(1, buckets[-1], dtype=torch.int32), torch.ones(1, buckets[-1])).shape[1])
         with interrupts_deferred(), running("litert-torch"):
-            data = _convert(network, buckets)
-            if quant.scheme != "none":
-                data = with_shared_vectors(quantize(data, network, OUTPUT, quant))
+            if quant.scheme == PER_TENSOR:
+                content = content_of(quantize(_convert(with_row_factors(network), buckets), network, OUTPUT, quant))
+                ask_for_zero_points(content)
+                data = written(content)
+            else:
+                data = _convert(network, buckets)
+                if quant.scheme != "none":
+                    data = with_shared_vectors(quantize(data, network, OUTPUT, quant))
         tools = {tool: metadata.version(tool) for tool in TOOLS}
         program = Program(
             engine=self.name,

@@ -25,6 +25,11 @@ def with_shared_vectors(model: bytes) -> bytes:
     Returns:
         A .tflite file whose tensors, operators and answers are those of ``model``.
     """
+    return written(content_of(model))
+
+
+def content_of(model: bytes) -> Any:
+    """A .tflite file of less than 2 GiB as the schema's ``ModelT``, which can be changed."""
     from ai_edge_litert import schema_py_generated as schema
 
     content = schema.ModelT.InitFromPackedBuf(model, 0)
@@ -32,6 +37,11 @@ def with_shared_vectors(model: bytes) -> bytes:
         if buffer.size and buffer.offset > 1:  # it lies behind the flatbuffer; 1 stands for an empty one
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
+    return content
+
+
+def written(content: Any) -> bytes:
+    """A ``ModelT`` as a .tflite file, equal vectors of numbers stored once."""
     builder = _sharing_builder()
     builder.Finish(content.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())

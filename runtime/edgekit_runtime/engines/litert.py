@@ -1,7 +1,11 @@
-"""LiteRT (formerly TFLite), by ai-edge-litert. One signature a length bucket, named ``length_N``."""
+"""LiteRT (formerly TFLite), by ai-edge-litert; by tflite-runtime, the old package, only where that alone is installed.
+
+One signature a length bucket, named ``length_N``.
+"""
 
 from __future__ import annotations
 
+import importlib
 from importlib import metadata, util
 from typing import Any, ClassVar
 
@@ -14,15 +18,18 @@ from edgekit_runtime.manifest import Program
 
 SIGNATURE_PREFIX = "length_"
 DISTRIBUTION = "ai-edge-litert"
+OLDER = "tflite-runtime"
+PACKAGES = {DISTRIBUTION: "ai_edge_litert", OLDER: "tflite_runtime"}
+"""Distribution to its package, the preferred one first; both have the same ``Interpreter``."""
 
 
 class LiteRtEngine:
-    """Runs a .tflite program on ai-edge-litert with XNNPACK."""
+    """Runs a .tflite program on ai-edge-litert with XNNPACK, or on tflite-runtime if it is right there."""
 
     name: ClassVar[str] = "litert"
 
-    def __init__(self, runners: dict[int, Any], program: Program, threads: int) -> None:
-        self.distribution = f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
+    def __init__(self, runners: dict[int, Any], program: Program, threads: int, distribution: str) -> None:
+        self.distribution = f"{distribution} {_version(distribution)}".rstrip()
         self.lengths: tuple[int, ...] | None = tuple(sorted(runners))
         self.threads = threads
         self._runners = runners
@@ -31,19 +38,30 @@ class LiteRtEngine:
 
     @classmethod
     def unavailable(cls) -> str | None:
-        if util.find_spec("ai_edge_litert") is None:
-            return "ai-edge-litert is not installed: pip install 'edgekit[litert]'"
+        distribution = _installed()
+        if distribution is None:
+            return (
+                "ai-edge-litert is not installed: pip install 'edgekit[litert]', or 'edgekit[tflite-runtime]' "
+                "where that has no wheel for the board"
+            )
+        if distribution == OLDER and int(np.__version__.partition(".")[0]) >= 2:
+            return (
+                f"tflite-runtime {_version(OLDER)} needs numpy 1, and numpy {np.__version__} is installed: "
+                "pip install 'numpy<2'"
+            )
         return None
 
     @classmethod
     def load(cls, program: Program, contents: FilePart, threads: int) -> LiteRtEngine:
         if reason := cls.unavailable():
             raise EngineUnavailableError(reason)
-        from ai_edge_litert.interpreter import Interpreter
-
+        distribution = _installed()
+        assert distribution is not None, "the engine is available"
+        _check_right_on(program, distribution)
+        interpreters = importlib.import_module(f"{PACKAGES[distribution]}.interpreter")
         data = contents.read()
         try:
-            interpreter = Interpreter(model_content=data, num_threads=threads)
+            interpreter = interpreters.Interpreter(model_content=data, num_threads=threads)
             signatures = interpreter.get_signature_list()
             runners = {
                 int(key.removeprefix(SIGNATURE_PREFIX)): interpreter.get_signature_runner(key)
@@ -58,7 +76,7 @@ class LiteRtEngine:
             )
         if not runners:
             raise EngineError(f"{program.file} has no signature {SIGNATURE_PREFIX}N; convert the model anew")
-        return cls(runners, program, threads)
+        return cls(runners, program, threads, distribution)
 
     def run(self, ids: NDArray[np.int32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         length = ids.shape[1]
@@ -75,3 +93,32 @@ class LiteRtEngine:
 
     def close(self) -> None:
         self._runners = {}
+
+
+def _check_right_on(program: Program, distribution: str) -> None:
+    """Refuses a program that is not known to be right on a distribution: an old one gives wrong answers without an error."""
+    if distribution in program.right_on:
+        return
+    known = ", ".join(program.right_on) or "none"
+    if distribution == OLDER:
+        raise EngineError(
+            f"{program.file} ({program.scheme}) is not known to be right on tflite-runtime, which answers by scales per "
+            f"channel wrongly and without an error, but on {known}: make the bundle by edgekit convert --compat "
+            "tflite-runtime, or pip install ai-edge-litert"
+        )
+    raise EngineError(
+        f"{program.file} is not known to be right on {distribution}, but on {known}; convert the model anew"
+    )
+
+
+def _installed() -> str | None:
+    """The distribution that runs programs here; None if there is none."""
+    return next((name for name, package in PACKAGES.items() if util.find_spec(package)), None)
+
+
+def _version(distribution: str) -> str:
+    """A distribution's version, empty where its package lies about as a bare folder."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -58,6 +58,7 @@ def command(
             f"verified  {role}{report.engine} on {report.examples} texts: agreement {percent(report.agreement)}, "
             f"accuracy {percent(report.accuracy)} (float {percent(report.accuracy_float)}, "
             f"original {percent(report.accuracy_original)}), {percent(report.truncated)} cut"
+            f"{f', by {report.distribution}' if report.distribution else ''}"
         )
     for step in manifest.history:
         tools = ", ".join(f"{name} {version}" for name, version in step.tools.items())

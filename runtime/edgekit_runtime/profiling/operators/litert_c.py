@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from importlib import metadata, resources
+from importlib import metadata, resources, util
 from typing import Any
 
 from edgekit_runtime.engines.litert import DISTRIBUTION, LiteRtEngine
@@ -94,12 +94,14 @@ class Library:
 
     Raises:
         EngineUnavailableError: It is not installed.
-        EngineError: Another version, without a function that is needed.
+        EngineError: Only tflite-runtime is, or another version, without a function that is needed.
     """
 
     def __init__(self) -> None:
         if reason := LiteRtEngine.unavailable():
             raise EngineUnavailableError(reason)
+        if util.find_spec("ai_edge_litert") is None:
+            raise EngineError(f"tflite-runtime does not tell its time by operator; {NEXT}")
         self.distribution = f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
         try:
             self._library = ctypes.CDLL(str(resources.files("ai_edge_litert") / LIBRARY))
