@@ -185,7 +185,7 @@ def make(network: object, folder: Folder, buckets: tuple[int, ...], work: Path, 
             options = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": bits == 7}
             products = {} if source == plain else {"op_types_to_quantize": ["MatMul", "Gemm"]}
             quantize_dynamic(source, files[name], **options, **products)
-    for name, scheme in (("the same, rows scaled: `--quantize int8`", "int8"), ("float32", "none")):
+    for name, scheme in (("the same, tokens scaled: `--quantize int8`", "int8"), ("float32", "none")):
         files[name] = work / f"edgekit-{scheme}.onnx"
         files[name].write_bytes(target.lower(network, buckets, QuantSpec(scheme), listener).data)
     return files

@@ -6,9 +6,10 @@ Example:
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from conversion import DISTRIBUTIONS
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.calibration import choose_samples
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
-from edgekit_converters.data import read_labelled, read_rows
+from edgekit_converters.data import LabelledText, read_labelled, read_rows
 from edgekit_converters.loaded import loaded
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
+from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.litert import LiteRtTarget
 from edgekit_converters.targets.litert_quantize import quantize_by
 from edgekit_converters.targets.tools import tools_kept_quiet
@@ -105,13 +107,12 @@ def main() -> None:
     parser = harness.parser(__doc__.splitlines()[0])
     for name in ("model", "data", "calibrate"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--texts", type=int, default=200, help="time this many of the first texts, with one thread")
-    parser.add_argument("--rounds", type=int, default=10)
+    add_timing(parser)
     arguments = parser.parse_args()
     for name in ("model", "data", "calibrate"):
         harness.required(arguments, parser, name)
     machine = describe_machine(DISTRIBUTIONS)
-    with Terminal() as terminal, contextlib.ExitStack() as engines:
+    with Terminal() as terminal:
         model = read_checkpoint(arguments.model, ReadOptions(), terminal.say)
         encoder = TextEncoder(model.tokenizer.json, Recipe().text_spec(model, terminal))
         data = read_labelled(arguments.data, model.labels)
@@ -121,6 +122,36 @@ def main() -> None:
         lowered = LiteRtTarget().lower(model.network(), encoder.spec.buckets, QuantSpec("none"), terminal)
         with tools_kept_quiet():
             programs = {form: quantize_by(recipe, lowered.data, samples) for form, recipe in recipes().items()}
+        rows = compare(programs, lowered, encoder, data, arguments, terminal)
+    result = Forms(machine, len(samples), rows)
+    harness.publish(arguments, markdown(result), result)
+
+
+def add_timing(parser: argparse.ArgumentParser) -> None:
+    """The options of :func:`compare`."""
+    parser.add_argument("--texts", type=int, default=200, help="time this many of the first texts, with one thread")
+    parser.add_argument("--rounds", type=int, default=10)
+
+
+def compare(
+    programs: Mapping[str, bytes],
+    lowered: Lowered,
+    encoder: TextEncoder,
+    data: LabelledText,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+) -> tuple[Row, ...]:
+    """Runs LiteRT programs in turn, one thread.
+
+    Args:
+        programs: Form to program.
+        lowered: The float32 program, whose labels they should give.
+        encoder: Makes their ids.
+        data: Labelled texts.
+        arguments: Of :func:`add_timing`.
+        terminal: Told of progress.
+    """
+    with contextlib.ExitStack() as engines:
         runners = {
             form: InProcess(engines.enter_context(loaded(lowered.program, program, 1)), encoder)
             for form, program in programs.items()
@@ -144,14 +175,19 @@ def main() -> None:
                     slower=ratio_of_medians(found, times[0]),
                 )
             )
-    result = Forms(machine, len(samples), tuple(rows))
-    harness.publish(arguments, markdown(result), result)
+    return tuple(rows)
 
 
 def markdown(result: Forms) -> str:
     """The table for people."""
-    table = markdown_table(
-        ["activations", "program MB", "accuracy", "agreement", "ms, 1 thread", "÷ the first"],
+    said = f"Ranges from {result.samples} texts. Times: {harness.COMPARED}."
+    return "\n\n".join([said, table(result.rows, "activations"), str(result.machine)])
+
+
+def table(rows: Sequence[Row], varied: str) -> str:
+    """The forms in a table; ``varied`` says in which they differ."""
+    return markdown_table(
+        [varied, "program MB", "accuracy", "agreement", "ms, 1 thread", "÷ the first"],
         [
             [
                 row.form,
@@ -161,10 +197,9 @@ def markdown(result: Forms) -> str:
                 f"{row.median_ms:.3f}",
                 str(row.slower),
             ]
-            for row in result.rows
+            for row in rows
         ],
     )
-    return "\n\n".join([f"Ranges from {result.samples} texts. Times: {harness.COMPARED}.", table, str(result.machine)])
 
 
 if __name__ == "__main__":

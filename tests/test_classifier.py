@@ -432,5 +432,5 @@ def test_an_outside_package_adds_an_engine(tmp_path: Path, monkeypatch: pytest.M
     assert found is FixedEngine
     with ek.load(fixed_bundle(tmp_path / "x.edgekit", (1.0, -1.0))) as classify:
         assert classify("film").label == "negative"
-    with pytest.raises(EngineUnavailableError, match="it has litert, executorch, fixed"):
+    with pytest.raises(EngineUnavailableError, match="it has litert, executorch, onnx, fixed"):
         engine_class("warp")

@@ -89,7 +89,7 @@ def test_texts_of_every_length_answer_as_on_litert(bundle, classify):
         for text in ("", "a", "好", "👍 good", TEXT, "bad " * 40, "\ud800"):
             assert classify(text).label == other(text).label
             np.testing.assert_allclose(
-                classify.logits(classify.encoder.ids(text)), other.logits(other.encoder.ids(text)), atol=0.05
+                classify.logits(classify.encoder.ids(text)), other.logits(other.encoder.ids(text)), atol=0.1
             )
 
 

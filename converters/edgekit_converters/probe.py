@@ -45,20 +45,26 @@ def probe_model() -> TextModel:
 
 
 def convert_probe(
-    out: Path, targets: Sequence[str], quantize: str = "int8", listener: Listener | None = None
+    out: Path,
+    targets: Sequence[str],
+    quantize: str | None = None,
+    listener: Listener | None = None,
+    *,
+    compat: str | None = None,
 ) -> Conversion:
     """Converts the probe, with every check of a real conversion.
 
     Args:
         out: The bundle.
         targets: Names of the targets.
-        quantize: The scheme.
+        quantize: The scheme; None takes the default.
         listener: Told of progress.
+        compat: An older runtime that must answer rightly, too.
 
     Raises:
         EdgekitError: A target does not work here.
     """
-    recipe = Recipe(targets=tuple(targets), quantize=quantize, max_length=BUCKETS[-1], buckets=BUCKETS)
+    recipe = Recipe(tuple(targets), quantize, max_length=BUCKETS[-1], buckets=BUCKETS, compat=compat)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(probe_model(), Path(folder) / "probe.pt")
         return convert(checkpoint, out, recipe=recipe, listener=listener)

@@ -5,9 +5,9 @@ differ from its plain recipe:
 
 - Weights have 7 bits. Processors with AVX2 but without VNNI add two products of uint8 activations and int8 weights in 16
   bits; of 8-bit weights these sums are cut off, and the answers of one file differ from one processor to the next.
-- A feed-forward layer's rows are divided by their largest magnitude before the product, and the result multiplied by it.
-  ONNX quantizes all rows of an activation with one scale, by ``DynamicQuantizeLinear``; a token with an outlier would leave
-  the others few bits.
+- What enters a feed-forward layer is divided by the largest magnitude of each token before the product, and what comes out
+  multiplied by it. ONNX quantizes all tokens of an activation with one scale, by ``DynamicQuantizeLinear``; one with an outlier
+  would leave the others few bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edgekit_converters.quantspec import QuantSpec, Sample
 from edgekit_converters.targets.int8_rows import int8_rows
 
 LEAST_MAGNITUDE = 1e-9
-"""What a row of zeros is divided by."""
+"""What a token of zeros is divided by."""
 
 FLOAT16_BYTES = 1024
 """Constants of this size or more become float16; smaller ones are not worth an operator."""
@@ -51,8 +51,8 @@ class Int8Table(nn.Module):
         return F.embedding(ids, self.rows).float() * F.embedding(ids, self.scales)  # type: ignore[arg-type]
 
 
-class RowScaled(nn.Module):
-    """A linear layer whose input rows all have the largest magnitude 1."""
+class TokenScaled(nn.Module):
+    """A linear layer whose input has the largest magnitude 1 in every token."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def prepare(network: nn.Module) -> None:
     network.words = Int8Table(network.get_submodule("words"))  # type: ignore[arg-type]
     for module in network.modules():
         if isinstance(module, UnpaddedLayer):
-            module.up, module.down = RowScaled(module.up), RowScaled(module.down)  # type: ignore[assignment]
+            module.up, module.down = TokenScaled(module.up), TokenScaled(module.down)  # type: ignore[assignment]
 
 
 def quantize(model: Any, quant: QuantSpec, name: str) -> Any:
