@@ -108,10 +108,13 @@ def main() -> None:
 
 
 def make_bundles(arguments: argparse.Namespace, work: Path) -> list[Path]:
-    """Edgekit's default on LiteRT, or one for each choice of buckets, and its default on ExecuTorch."""
+    """Edgekit's default on LiteRT, or one for each choice of buckets, and its default on the other engines."""
     checked = ("--eval", str(arguments.data))
     litert = [("--buckets", buckets) for buckets in arguments.buckets or ()] or [()]
-    options = [*(("--target", "litert", *each) for each in litert), ("--target", "executorch")]
+    options = [
+        *(("--target", "litert", *each) for each in litert),
+        *(("--target", other) for other in ("executorch", "onnx")),
+    ]
     return [
         make_bundle(arguments.model, work / f"edgekit-{index}.edgekit", *checked, *each)
         for index, each in enumerate(options)

@@ -17,13 +17,12 @@ import numpy as np
 
 import harness
 from contenders.edgekit import EdgekitBundle
-from contenders.folder import Folder, hugging_face_folder
 from contenders.tflite_runtime import TfliteRuntime
 from conversion import DISTRIBUTIONS, convert
 from document import around, fill
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import read_labelled
-from edgekit_converters.environments import TFLITE_RUNTIME, python_of
+from edgekit_converters.environments import TFLITE_RUNTIME
 from edgekit_converters.quantspec import CALIBRATED, COMPATIBLE, SCHEMES
 from edgekit_converters.targets import TARGETS, find_target
 from edgekit_runtime import load, open_bundle
@@ -121,11 +120,11 @@ def main() -> None:
     harness.required(arguments, parser, "data")
     if arguments.fill is not None:
         around(arguments.fill, MARK)
-    machine = describe_machine(DISTRIBUTIONS)
+    machine = describe_machine((*DISTRIBUTIONS, "executorch", "onnxruntime"))
     with harness.workspace(arguments.keep) as work:
         made = [make(variant, arguments, work / str(place)) for place, variant in enumerate(variants(arguments))]
         data = read_labelled(arguments.data, None)
-        rows = measure([row for each in made for row in each], data.texts[: arguments.texts], arguments, work)
+        rows = measure([row for each in made for row in each], data.texts[: arguments.texts], arguments)
     result = Precisions(machine, min(arguments.texts, len(data.texts)), arguments.rounds, tuple(rows))
     if arguments.fill is not None:
         fill(arguments.fill, MARK, markdown(result))
@@ -163,7 +162,7 @@ def make(variant: Variant, arguments: argparse.Namespace, folder: Path) -> list[
     return [Row(variant, bundle, report, (), "", manifest.files[program.file].bytes) for report in manifest.verify]
 
 
-def measure(rows: Sequence[Row], texts: Sequence[str], arguments: argparse.Namespace, work: Path) -> list[Row]:
+def measure(rows: Sequence[Row], texts: Sequence[str], arguments: argparse.Namespace) -> list[Row]:
     """Opens every program on its engine at every thread count, all at once, and times them in turn."""
     counts = tuple(dict.fromkeys(arguments.threads or [1, 2]))
     made = [place for place, row in enumerate(rows) if row.bundle]
@@ -176,7 +175,7 @@ def measure(rows: Sequence[Row], texts: Sequence[str], arguments: argparse.Names
     with contextlib.ExitStack() as stack:
         terminal = stack.enter_context(Terminal())
         lanes = {
-            (place, threads): stack.enter_context(Lane(contender(rows[place], arguments.model, work), threads))
+            (place, threads): stack.enter_context(Lane(contender(rows[place]), threads))
             for threads in counts
             for place in made
         }
@@ -210,17 +209,12 @@ def measure(rows: Sequence[Row], texts: Sequence[str], arguments: argparse.Names
     return timed
 
 
-def contender(row: Row, model: Path, work: Path) -> Contender:
+def contender(row: Row) -> Contender:
     """What runs the program on the engine of this row."""
     assert row.bundle is not None and row.verify is not None, "it was not refused"
     if not row.verify.distribution.startswith(TFLITE_RUNTIME.name):
         return EdgekitBundle(Path(row.bundle), row.variant.name)
-    opened = open_bundle(row.bundle)
-    (program,) = opened.manifest.main.programs
-    alone = Path(row.bundle).with_name(program.file)
-    alone.write_bytes(opened.read(program.file))
-    folder = Folder(hugging_face_folder(model, work / "folder"), opened.manifest.main.text.max_length)
-    return TfliteRuntime(python_of(TFLITE_RUNTIME), alone, folder, row.variant.name)
+    return TfliteRuntime(Path(row.bundle), row.variant.name)
 
 
 def markdown(result: Precisions) -> str:
@@ -250,7 +244,7 @@ def markdown(result: Precisions) -> str:
         + ", ".join(f"{length}: {ms:.3f}" for length, ms in timing.by_length_ms.items())
         for row in result.rows
         for timing in row.timings
-        if row.variant.scheme == BASE
+        if row.variant == Variant("litert", BASE)
     ]
     return "\n\n".join([*parts, str(result.machine)])
 

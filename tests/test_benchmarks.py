@@ -132,7 +132,19 @@ def bench(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", ["latency.py", "overhead.py", "footprint.py", "conversion.py", "pte_programs.py"])
+SCRIPTS = (
+    "latency",
+    "overhead",
+    "footprint",
+    "conversion",
+    "pte_programs",
+    "precisions",
+    "onnx_forms",
+    "per_tensor_forms",
+)
+
+
+@pytest.mark.parametrize("script", [f"{name}.py" for name in SCRIPTS])
 def test_without_a_model_the_usage_says_how_to_make_one(script: str) -> None:
     ended = bench(script)
     assert ended.returncode == 2
@@ -196,7 +208,7 @@ def test_latency_beside_peers_that_need_no_torch(
         "ONNX Runtime, float32",
         "ONNX Runtime, int8 dynamic",
         "litert-torch + ai-edge-quantizer, int8, padded to 64",
-        "tflite-runtime 2.14.0, int8 per tensor, buckets 16/64",
+        "edgekit on tflite-runtime 2.14.0, int8-per-tensor, buckets 16/64",
         "edgekit on LiteRT, int8, buckets 16/64",
         "edgekit on ExecuTorch, int8",
     ]
@@ -460,3 +472,30 @@ def test_a_cnn_cannot_be_written_for_transformers(cnn_checkpoint: Path, tmp_path
     ended = bench("export_folder.py", cnn_checkpoint, "--out", tmp_path / "folder")
     assert ended.returncode == 1
     assert "CNN" in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_every_target_and_engine_in_one_table(cnn_checkpoint: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    if installed_python(TFLITE_RUNTIME) is None:
+        missing(f"the environment tflite-runtime: {TFLITE_RUNTIME.install}")
+    few = ("--texts", 6, "--rounds", 3, "--warmup", 2, "--pause", 0, "--threads", 1, "--json", tmp_path / "p.json")
+    asked = ("--target", "onnx", "--scheme", "int8", "--scheme", "int8-per-tensor", "--compat")
+    (tmp_path / "page.md").write_text("\n".join(document.marks("targets")), encoding="utf-8")
+    given = ("--model", cnn_checkpoint, "--data", labelled_csv, "--fill", tmp_path / "page.md")
+    ended = bench("precisions.py", *given, *asked, *few)
+    assert ended.returncode == 0, ended.stderr
+    rows = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))["rows"]
+    assert [(row["variant"]["target"], row["variant"]["scheme"]) for row in rows] == [
+        ("onnx", "int8"),
+        ("litert", "int8-per-tensor"),
+        ("litert", "int8-per-tensor"),
+    ]
+    ran_on = [row["verify"]["distribution"].partition(" ")[0] for row in rows]
+    assert ran_on == ["onnxruntime", "ai-edge-litert", "tflite-runtime"]
+    assert all(row["verify"]["accuracy"] > 0.9 and row["timings"][0]["median_ms"] > 0 for row in rows)
+    assert [row["timings"][0]["against_base"] is None for row in rows] == [True, False, False]
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert page.count(ended.stdout.strip()) == 1
+    assert (
+        sum(line.startswith("| litert, int8-per-tensor `--compat tflite-runtime` |") for line in page.splitlines()) == 2
+    )

@@ -14,7 +14,7 @@ from harness import Opened
 COMMAND = (sys.executable, "-c", "from edgekit.cli import main; main()")
 """The ``edgekit`` command of the Python that runs the benchmark."""
 
-ENGINES = {"litert": "LiteRT", "executorch": "ExecuTorch"}
+ENGINES = {"litert": "LiteRT", "executorch": "ExecuTorch", "onnx": "ONNX Runtime"}
 """What the tables call them."""
 
 
@@ -38,7 +38,7 @@ def bundle_name(bundle: Bundle, program: Program | None = None) -> str:
     """What the tables call a bundle, by its first program or another: engine, scheme, and its buckets if that engine pads."""
     text = bundle.manifest.main.text
     program = program or bundle.manifest.main.programs[0]
-    lengths = "" if program.engine == "executorch" else f", buckets {'/'.join(map(str, text.buckets))}"
+    lengths = "" if program.engine != "litert" else f", buckets {'/'.join(map(str, text.buckets))}"
     return f"edgekit on {ENGINES.get(program.engine, program.engine)}, {program.scheme}{lengths}"
 
 

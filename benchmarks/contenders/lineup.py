@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contenders.edgekit import EdgekitBundle, bundle_name
+from contenders.edgekit import EdgekitBundle, bundle_name, make_bundle
 from contenders.executorch import StockExecuTorch, export_stock
 from contenders.folder import Folder, hugging_face_folder
 from contenders.litert import StockLiteRt, export_tflite
 from contenders.onnx import OnnxRuntime, export_onnx
 from contenders.pipeline import CompiledPipeline, TransformersPipeline
-from contenders.tflite_runtime import TfliteRuntime, export_per_tensor
-from edgekit_converters.environments import TFLITE_RUNTIME, ask_there, python_of
+from contenders.tflite_runtime import TfliteRuntime
+from edgekit_converters.environments import TFLITE_RUNTIME, ask_there
 from edgekit_runtime import open_bundle
 from harness import Contender
 
@@ -76,13 +76,13 @@ def _executorch(source: Source) -> list[Contender]:
 
 
 def _tflite_runtime(source: Source) -> list[Contender]:
-    python = python_of(TFLITE_RUNTIME)
     version = ask_there(
         TFLITE_RUNTIME, "importlib.metadata:version", {"distribution_name": "tflite-runtime"}, limit_s=60
     )
-    program = export_per_tensor(source.checkpoint, source.buckets, source.work / "per-tensor.tflite")
-    name = f"tflite-runtime {version}, int8 per tensor, buckets {'/'.join(map(str, source.buckets))}"
-    return [TfliteRuntime(python, program, source.folder, name)]
+    lengths = ("--max-length", str(source.folder.max_length), "--buckets", ",".join(map(str, source.buckets)))
+    bundle = make_bundle(source.checkpoint, source.work / "older.edgekit", "--compat", "tflite-runtime", *lengths)
+    name = f"edgekit on tflite-runtime {version}, int8-per-tensor, buckets {'/'.join(map(str, source.buckets))}"
+    return [TfliteRuntime(bundle, name)]
 
 
 PEERS: dict[str, Callable[[Source], list[Contender]]] = {
