@@ -147,7 +147,8 @@ def test_programs_that_are_too_big_are_refused_before_they_are_verified(own_copy
 def test_a_bundle_within_its_budget_is_written_and_its_figures_told(own_copy: Path, labelled_csv: Path) -> None:
     """By the command line, from a recipe, whose budget the bundle records; the figures are not among its bytes."""
     file = RecipeFile(
-        replace(SMALL, quantize="int8", budget="p50<=10s,p95<=10s,bytes<=9MB,drop<=50%,rss<=4000MiB"), eval_data=labelled_csv
+        replace(SMALL, quantize="int8", budget="p50<=10s,p95<=10s,bytes<=9MB,drop<=50%,rss<=4000MiB"),
+        eval_data=labelled_csv,
     )
     recipe = own_copy.parent / "r.toml"
     recipe.write_text(file.to_toml(), encoding="utf-8")
@@ -206,7 +207,9 @@ def test_every_engine_of_a_bundle_must_keep_to_the_budget() -> None:
         found = check_budget(Budget.parse("p99<=9s"), probe, ["good film", "bad film"], {}, Heard(), seconds=0.01)
         assert [(figure.key, figure.engine) for figure in found] == [("p99", engine) for engine in engines]
         lost = dict(zip(engines, (0.0, 0.02, 0.0), strict=True))
-        told = f"drop 0.00% on {engines[0]} is within 1.00%; drop 2.00% on {engines[1]} is over 1.00%; drop .*; measured"
+        told = (
+            f"drop 0.00% on {engines[0]} is within 1.00%; drop 2.00% on {engines[1]} is over 1.00%; drop .*; measured"
+        )
         with pytest.raises(GateError, match=f"{told}.* written: try a milder --quantize"):
             check_budget(Budget.parse("drop<=1%"), probe, [], lost, Heard())
 

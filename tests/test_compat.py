@@ -164,6 +164,8 @@ def test_another_target_that_cannot_do_the_scheme(cnn_checkpoint: Path, tmp_path
     recipe = Recipe(targets=("litert", "executorch"), compat=OLDER)
     with pytest.raises(OptionError, match="drop --target executorch, or give --quantize none"):
         convert(cnn_checkpoint, tmp_path / "out.edgekit", recipe=recipe)
+    with pytest.raises(OptionError, match="drop --route onnx, or give --quantize fp16"):
+        convert(cnn_checkpoint, tmp_path / "out.edgekit", recipe=Recipe(route="onnx", compat=OLDER))
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -107,6 +108,18 @@ def test_they_lie_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environments_folder() == Path("/home/somebody/.cache/edgekit/environments")
 
 
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EDGEKIT_ENVIRONMENTS", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 3)  # whom nobody knows
+    assert installed_python(EMPTY) is None
+    with pytest.raises(FileError, match=r"there is no home for ~/.cache/.* by EDGEKIT_ENVIRONMENTS"):
+        install_environment(EMPTY, Told())
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("EDGEKIT_ENVIRONMENTS", "~/mine")  # as where no shell saw it
+    assert environments_folder() == Path("/home/somebody/mine")
+
+
 def test_the_running_python_goes_first() -> None:
     assert versions_of(replace(EMPTY, pythons=">=3.8,<3.20"))[0] == HERE
     assert versions_of(replace(EMPTY, pythons=">=3.8,<3.10")) == ["3.9", "3.8"]
@@ -140,7 +153,10 @@ def test_no_network_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the port of discard, where nobody listens
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(MissingExtraError, match=r"unknown could not be installed: .*see to the network"):
+    monkeypatch.setenv("PIP_PYTHON", "/another/python")  # which pip would install into instead
+    with pytest.raises(
+        MissingExtraError, match=r"unknown could not be installed: .*No matching distribution.*see to the network"
+    ):
         install_environment(UNKNOWN, Told())
     assert list(folder.iterdir()) == []
 
@@ -212,17 +228,28 @@ install_environment({EMPTY!r}, LogListener())
 """
 
 
-def test_ctrl_c_leaves_nothing(folder: Path) -> None:
+def running_with(path: Path) -> list[bytes]:
+    """Command lines of the processes that a path is named to."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append(file.read_bytes())
+    return [line for line in found if os.fsencode(path) in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_is_interrupted_leaves_nothing(number: signal.Signals, folder: Path) -> None:
     command = [sys.executable, "-c", INSTALLING]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (folder.is_dir() and list(folder.glob("*.part/pyvenv.cfg"))):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in said
+    assert "KeyboardInterrupt" in said if number == signal.SIGINT else process.returncode == 128 + number
     assert list(folder.iterdir()) == []
+    assert not running_with(folder)
 
 
 def test_two_installations_at_once_take_turns(folder: Path) -> None:
@@ -298,6 +325,25 @@ def test_a_worker_that_hangs_or_dies(tflite_runtime: Environment, command: str, 
         ask_there(tflite_runtime, "subprocess:getoutput", {"cmd": command}, limit_s=limit_s)
     assert time.monotonic() - begin < 30
     assert "tflite-runtime gave no answer" in str(error.value) and "\n" not in str(error.value)
+
+
+ASKING = """
+from edgekit_converters.environments import TFLITE_RUNTIME, ask_there
+ask_there(TFLITE_RUNTIME, "subprocess:getoutput", {"cmd": "sleep 1; touch $HOME/began; sleep 20"}, limit_s=60)
+"""
+
+
+def test_a_caller_that_is_asked_to_end_takes_its_worker_along(tflite_runtime: Environment, tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", ASKING], env=environment) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("*/began")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert not running_with(tmp_path)
 
 
 def test_errors_of_edgekit_come_back_as_such_and_others_as_what_the_caller_says(tflite_runtime: Environment) -> None:

@@ -30,9 +30,14 @@ from conftest import PIECES, make_bert
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.model import TextModel
 from edgekit_converters.pipeline import convert
+from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.recipe import Recipe
+from edgekit_converters.targets.onnx import OnnxTarget
+from edgekit_converters.training.bases import read_base
 from edgekit_runtime.errors import CheckpointError, EdgekitError, OptionError
+from edgekit_runtime.progress import LogListener
 from originals import TextCnn, network_answers, random_rows, text_cnn
+from test_executorch import plain_bert
 
 LENGTH = 16
 """Of the texts that the modules are traced with, and that graphs of fixed shapes take."""
@@ -309,6 +314,12 @@ def test_a_folder_of_optimum_becomes_a_bundle_that_answers_alike(
     np.testing.assert_allclose(network_answers(read(optimum_folder), rows), expected, atol=1e-5)
 
 
+def test_finetune_goes_on_from_a_folder_of_optimum(optimum_folder):
+    base = read_base(optimum_folder, None, 0, LogListener())
+    assert base.classifies
+    assert torch.equal(base.model.weights["classifier.weight"], read(optimum_folder).weights["classifier.weight"])
+
+
 def test_a_folder_needs_no_config(exported, tmp_path, vocabulary):
     shutil.copy(vocabulary, tmp_path)
     shutil.copy(exported("cnn opset 11 with softmax").path, tmp_path)
@@ -548,6 +559,16 @@ def test_what_is_refused(what, small, place):
     model = onnx.ModelProto.FromString(small.SerializeToString())
     change(model)
     (place / "model.onnx").write_bytes(model.SerializeToString())
+    refused(place / "model.onnx", match)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "match"), [("none", "is a program out of a bundle.* give the checkpoint"), ("int8", "is quantized")]
+)
+def test_what_edgekit_wrote_for_a_bundle_is_not_read_back(scheme, match, place):
+    network = plain_bert(place / "made", num_hidden_layers=1)
+    lowered = OnnxTarget().lower(network, (16,), QuantSpec(scheme), LogListener())
+    (place / "model.onnx").write_bytes(lowered.data)
     refused(place / "model.onnx", match)
 
 

@@ -57,9 +57,10 @@ def check_compat(recipe: Recipe, targets: Sequence[Target]) -> None:
     for target in targets:
         if recipe.scheme not in target.schemes:
             common = [scheme for scheme in COMPATIBLE[recipe.compat] if scheme in target.schemes]
+            left_out = f"--route {recipe.route}" if target.name == "litert" else f"--target {target.name}"
             raise OptionError(
                 f"--compat {recipe.compat} makes all programs {recipe.scheme}, which {target.name} cannot do: drop "
-                f"--target {target.name}{f', or give --quantize {common[0]}' if common else ''}"
+                f"{left_out}{f', or give --quantize {common[0]}' if common else ''}"
             )
     python_of(ENVIRONMENTS[recipe.compat])
 

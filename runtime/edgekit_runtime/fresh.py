@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +31,9 @@ answer(sys.argv[1], began, imported)
 """
 """It sees the modules that this process sees, or those of another Python and edgekit's. It reads its options from stdin:
 arguments are short, and seen by everybody. The clock is the machine's, not the process's."""
+
+ENDING = ("SIGTERM", "SIGHUP")
+"""What asks a process to end; Windows lacks the second."""
 
 ONLY, MORE = "sys.path[:]", "sys.path[len(sys.path):]"
 
@@ -106,14 +111,15 @@ def ask(function: str, options: Mapping[str, Any], *, limit_s: float, python: Ot
         command = python.command(_PROGRAM.format(path=MORE), function, str(python.packages))
     started = time.monotonic_ns()
     try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(options).encode(),
-            capture_output=True,
-            timeout=limit_s,
-            env=None if python is None else dict(python.variables),
-            check=False,
-        )
+        with ended_in_order():
+            done = subprocess.run(
+                command,
+                input=json.dumps(options).encode(),
+                capture_output=True,
+                timeout=limit_s,
+                env=None if python is None else dict(python.variables),
+                check=False,
+            )
         found = json.loads(done.stdout)
     except OSError as error:
         raise NoAnswerError(f"it could not be started ({error.strerror})") from error
@@ -124,6 +130,28 @@ def ask(function: str, options: Mapping[str, Any], *, limit_s: float, python: Ot
     if "error" in found:
         raise getattr(errors, found["error"])(found["message"])
     return Answered(found["value"], started, found["began"], found["imported"])
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Makes an exception of a request to end and of a closed terminal, as Python does of Ctrl-C.
+
+    So processes that were started end, and folders are removed. Signals that somebody handles or ignores stay as they are.
+    """
+    asked = []
+    if threading.current_thread() is threading.main_thread():
+        asked = [each for each in signal.Signals if each.name in ENDING and signal.getsignal(each) is signal.SIG_DFL]
+    for each in asked:
+        signal.signal(each, _end)
+    try:
+        yield
+    finally:
+        for each in asked:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def answer(function: str, began: int, imported: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgekit_converters.architectures import SUPPORTED
 from edgekit_converters.networks.head import HeadLayer
-from edgekit_converters.weights.onnx_graph import Node, OnnxGraph
+from edgekit_converters.weights.onnx_graph import OWN_PRODUCER, Node, OnnxGraph
 from edgekit_runtime.errors import CheckpointError
 
 SAME = frozenset({"Identity", "Cast", "Dropout"})
@@ -92,6 +92,11 @@ class Layers:
 
     def unrecognised(self, value: str, expected: str) -> NoReturn:
         """Says where the graph leaves what is known."""
+        if self.graph.producer == OWN_PRODUCER:
+            raise CheckpointError(
+                f"{self.graph.path} is a program out of a bundle, in a form of its own that is not read back; give the "
+                "checkpoint that the bundle was converted from"
+            )
         node = self.maker(value)
         found = f"{node} gives it" if node else f"it is {value}"
         raise CheckpointError(

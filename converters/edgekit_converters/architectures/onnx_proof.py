@@ -18,6 +18,7 @@ from edgekit_converters.networks.bert import BertConfig, load_bert
 from edgekit_converters.networks.cnn import CnnConfig, load_cnn
 from edgekit_converters.weights.onnx_float32 import write_float32
 from edgekit_converters.weights.onnx_graph import GraphInput, OnnxGraph
+from edgekit_runtime.engines.onnx import telemetry_off
 from edgekit_runtime.errors import CheckpointError, require
 from edgekit_runtime.fresh import NoAnswerError, ask
 
@@ -121,6 +122,7 @@ def prove(graph: OnnxGraph, logits: str, inputs: Inputs, found: Recognised) -> P
         CheckpointError: onnxruntime does not run the graph, or it answers otherwise than the network.
         MissingExtraError: onnxruntime is not installed.
     """
+    telemetry_off()
     require("onnxruntime", extra="convert", purpose="reading ONNX")
     if inputs.length is not None and isinstance(found.config, CnnConfig) and inputs.length < found.config.min_length:
         raise CheckpointError(

@@ -16,7 +16,7 @@ import edgekit_runtime
 from edgekit_converters.environments.environment import Environment
 from edgekit_converters.environments.places import python_of
 from edgekit_runtime.errors import EdgekitError, LoweringError
-from edgekit_runtime.fresh import NoAnswerError, OtherPython, ask, no_answer
+from edgekit_runtime.fresh import NoAnswerError, OtherPython, ask, ended_in_order, no_answer
 
 OURS = (edgekit_runtime, edgekit_converters)
 """What is visible there of this Python's packages, and nothing besides: numpy 2 lies beside them."""
@@ -65,7 +65,7 @@ def ask_there(
     """
     python = python_of(environment)
     try:
-        with _seeing_ours(environment, python) as there:
+        with ended_in_order(), _seeing_ours(environment, python) as there:
             return ask(function, options, limit_s=limit_s, python=there).value
     except NoAnswerError as error:
         mended = f"--debug shows what it said, and {environment.install} mends a damaged environment"

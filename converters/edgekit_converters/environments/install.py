@@ -17,9 +17,10 @@ from edgekit_converters.environments.bases import find_base
 from edgekit_converters.environments.environment import Environment
 from edgekit_converters.environments.places import FOLDER, interpreter, place_of
 from edgekit_runtime.errors import FileError, MissingExtraError
+from edgekit_runtime.fresh import ended_in_order
 from edgekit_runtime.progress import Listener
 
-ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_CONSTRAINT", "PIP_REQUIREMENT")
+ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_CONSTRAINT", "PIP_REQUIREMENT")
 """Settings of the user's pip that would put the packages elsewhere, or others there."""
 
 
@@ -43,7 +44,7 @@ def install_environment(environment: Environment, listener: Listener) -> Path:
     place = place_of(environment, base.version)
     part = place.with_name(f"{place.name}.part")
     python = interpreter(place)
-    with _only_one(place.parent, listener):
+    with ended_in_order(), _only_one(place.parent, listener):
         if python.is_file() and tried_imports(environment, python) is None:
             listener.say(f"{environment.name} is installed already, in {place}")
             return python

@@ -10,18 +10,24 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from edgekit_converters.environments.environment import Environment
-from edgekit_runtime.errors import MissingExtraError
+from edgekit_runtime.errors import FileError, MissingExtraError
 
 FOLDER = "EDGEKIT_ENVIRONMENTS"
 """The environment variable that names another folder for all of them."""
 
 
 def environments_folder() -> Path:
-    """The folder of all environments; it need not exist."""
-    if named := os.environ.get(FOLDER):
-        return Path(named).absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(cache).absolute() / "edgekit" / "environments"
+    """The folder of all environments; it need not exist.
+
+    Raises:
+        FileError: The user has no home, and names no folder.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = os.environ.get(FOLDER) or f"{cache}/edgekit/environments"
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError as error:  # as in a container, for a user that it does not know
+        raise FileError(f"there is no home for {folder}; name a folder for environments by {FOLDER}") from error
 
 
 def place_of(environment: Environment, version: str) -> Path:
@@ -51,7 +57,10 @@ def interpreter(place: Path) -> Path:
 def installed_python(environment: Environment) -> Path | None:
     """Its Python; None where it is not installed."""
     pythons = (interpreter(place_of(environment, version)) for version in versions_of(environment))
-    return next((python for python in pythons if python.is_file()), None)
+    try:
+        return next((python for python in pythons if python.is_file()), None)
+    except FileError:  # no home, and so nothing in it
+        return None
 
 
 def python_of(environment: Environment) -> Path:

@@ -15,14 +15,15 @@ from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
 from edgekit_converters.targets.onnx_quantize import prepare, quantize
 from edgekit_converters.targets.tools import require_tools, running
-from edgekit_runtime.engines.onnx import DISTRIBUTION
+from edgekit_converters.weights.onnx_graph import OWN_PRODUCER
+from edgekit_runtime.engines.onnx import DISTRIBUTION, telemetry_off
 from edgekit_runtime.errors import LoweringError, OptionError
 from edgekit_runtime.manifest import Program, TensorSpec
 from edgekit_runtime.progress import Listener
 
 FILE = "model.onnx"
 OPSET, IR_VERSION = 20, 9
-"""The oldest that torch's exporter writes without converting, and the format that goes with it; ONNX Runtime 1.14 reads both."""
+"""The format goes with the opset, and ONNX Runtime reads both from 1.17 on."""
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime", "torch")
 PURPOSE = "lowering to onnx"
@@ -43,6 +44,7 @@ class OnnxTarget:
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:
         if not isinstance(network, Bert | Cnn):
             raise LoweringError(f"onnx lowers edgekit's own networks, not {type(network).__name__}")
+        telemetry_off()
         with running("torch.onnx"):
             lengths = open_lengths(network, buckets[-1])
             form = unpadded(network, lengths[-1])
@@ -100,7 +102,7 @@ def finished(model: Any) -> bytes:
         item.ClearField("doc_string")
     for shape in (each.type.tensor_type.shape for each in model.graph.input):
         shape.dim[1].dim_param = LENGTH
-    (model.ir_version, model.producer_name, model.producer_version) = (IR_VERSION, "edgekit", "")
+    (model.ir_version, model.producer_name, model.producer_version) = (IR_VERSION, OWN_PRODUCER, "")
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
+from edgekit_converters.checkpoint import FOLDER_WEIGHTS, ONNX_IN_FOLDER, ReadOptions, read_checkpoint
 from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.networks.cnn import CnnConfig
@@ -91,6 +91,9 @@ def fresh_cnn(texts: Sequence[str], names: Sequence[str], seed: int, listener: L
 
 def _encoder(folder: Path, seed: int, say: Callable[[str], None]) -> TextModel | None:
     """A pretrained encoder with a fresh head, or None if the folder has a classifier."""
+    held = [name for name in FOLDER_WEIGHTS if (folder / name).is_file()]
+    if held == [ONNX_IN_FOLDER]:  # a classifier, or refused when it is read
+        return None
     import transformers
 
     named = _config(folder)

@@ -10,6 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+OWN_PRODUCER = "edgekit"
+"""What the programs of bundles name as their producer."""
+
 
 @dataclass(frozen=True)
 class Node:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgekit_runtime.engines.onnx import telemetry_off
 from edgekit_runtime.errors import require
 
 THREADS = 2
@@ -24,6 +25,7 @@ def run(path: str, feeds: Sequence[Mapping[str, Any]], most_bytes: int) -> dict[
     """
     import numpy as np
 
+    telemetry_off()
     onnxruntime = require("onnxruntime", extra="convert", purpose="reading ONNX")
     _limit_memory(most_bytes)
     options = onnxruntime.SessionOptions()

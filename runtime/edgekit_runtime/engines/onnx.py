@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import metadata, util
 from pathlib import Path
@@ -16,11 +17,22 @@ from edgekit_runtime.manifest import Program, TensorSpec
 
 DISTRIBUTION = "onnxruntime"
 PROVIDER = "CPUExecutionProvider"
-ERRORS_ONLY = 3
+SILENT = 4
 """ONNX Runtime's own log level; what goes wrong is raised as well."""
+
+EXTERNAL = b"location"
+"""Key that a tensor must have whose data lies in another file, or at a number of a memory cell; a bundle's has none."""
 
 DTYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
 """numpy's name of an element type to ONNX Runtime's."""
+
+
+def telemetry_off() -> None:
+    """To be called before ``import onnxruntime``, which otherwise may report its use and keeps a number for the device.
+
+    What the user has set stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class OnnxEngine:
@@ -86,10 +98,15 @@ def open_session(program: Program, contents: FilePart, threads: int, profile_to:
         BundleIntegrityError: The contents differ from their checksum.
     """
     data = contents.read()
+    if EXTERNAL in data:  # ONNX Runtime would look for it in the working directory
+        raise EngineError(
+            f"{program.file} may take weights from a file outside the bundle; do not trust it, and convert the model anew"
+        )
+    telemetry_off()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = SILENT
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads wait for work by spinning, which is quick; between two texts that would only burn power.
