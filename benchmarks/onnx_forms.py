@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 import harness
 from contenders.folder import Folder, hugging_face_folder
@@ -33,6 +31,7 @@ from edgekit_converters.recipe import Recipe
 from edgekit_converters.targets.onnx import OnnxTarget, export_onnx, finished
 from edgekit_converters.targets.onnx_quantize import Int8Table
 from edgekit_converters.targets.tools import tools_kept_quiet
+from edgekit_runtime.engines.onnx import telemetry_off
 from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder
 from harness import Block, Ratio, interleave, markdown_table, ratio_of_medians
@@ -84,6 +83,9 @@ class OnnxFile:
     """A file on ONNX Runtime, one thread, each text in its own length; a Runner of the harness."""
 
     def __init__(self, path: Path, encoder: TextEncoder) -> None:
+        telemetry_off()
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         self.path = path
@@ -167,6 +169,9 @@ def main() -> None:
 
 def make(network: object, folder: Folder, buckets: tuple[int, ...], work: Path, listener: Listener) -> dict[str, Path]:
     """Form to its file; the first one is the plain recipe, and ``float32`` what all are compared with."""
+    telemetry_off()
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     target = OnnxTarget()
     files = {}
     with tools_kept_quiet():
@@ -192,7 +197,8 @@ def make(network: object, folder: Folder, buckets: tuple[int, ...], work: Path, 
 
 
 ELSEWHERE = """
-import json, sys
+import json, os, sys
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np, onnxruntime
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads, options.log_severity_level = 1, 3

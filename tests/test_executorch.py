@@ -1,8 +1,7 @@
-"""The target executorch: what is lowered answers as the network at every length, by few delegates, in little room."""
+"""The target executorch: what is lowered answers as the network, by few delegates, in little room."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 
 import numpy as np
@@ -30,8 +29,6 @@ from edgekit_runtime.errors import LoweringError, OptionError
 from edgekit_runtime.progress import LogListener
 from originals import random_rows
 from test_buckets import Heard
-from test_checkpoint_conversions import KINDS
-from test_checkpoint_forms import FORMS, answers
 
 RECIPE = {"max_length": 48, "buckets": (12, 48)}
 
@@ -62,56 +59,6 @@ def differences(network, lowered, lengths):
             got = engine.run(ids, np.ones((1, length), np.float32))
             found[length] = float(np.abs(got - expected).max())
     return found
-
-
-# The form without padding
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_form_without_padding_answers_as_the_network(kind, tmp_path, vocabulary):
-    title, at = KINDS[kind]
-    shutil.copy(vocabulary, tmp_path)
-    given = FORMS[title][at](tmp_path)
-    classes = answers(given.module, random_rows(len(PIECES), [16])).shape[1]
-    options = ReadOptions(heads=given.heads, trust=given.trust, labels=tuple("abc") if classes == 3 else None)
-    model = read_checkpoint(given.path, options, print)
-    network, least = model.network(), model.min_length
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    form = unpadded(network, 64)
-    for row in random_rows(len(PIECES), [max(least, 2), 6, 17, 64]):
-        ids = torch.tensor([row])
-        torch.testing.assert_close(form(ids), network(ids, torch.ones(1, len(row))), atol=1e-5, rtol=1e-5)
-    for parameter in form.parameters():
-        parameter.data.zero_()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items()), "it shares nothing"
-
-
-# Lengths
-
-
-@pytest.mark.parametrize(
-    ("widths", "longest"),
-    [((1,), 16), ((2, 3), 16), ((3, 5), 5), ((3, 5), 6)],
-    ids=["one kernel of one token", "two kernels", "one length only", "two lengths only"],
-)
-def test_a_cnn_is_right_from_its_widest_kernel_to_its_longest_text(widths, longest):
-    network = plain_cnn(widths)
-    found = differences(network, lower(network, longest), range(max(widths), longest + 1))
-    assert max(found.values()) < 1e-5, found
-
-
-def test_a_bert_is_right_at_every_length_up_to_its_last_position(tmp_path):
-    network = plain_bert(tmp_path, num_hidden_layers=1, max_position_embeddings=24)
-    lowered = lower(network, 24)
-    found = differences(network, lowered, range(1, 25))
-    assert max(found.values()) < 1e-5, found
-    with loaded(lowered.program, lowered.data, 1) as engine, pytest.raises(edgekit_runtime.EngineError, match="24"):
-        engine.run(np.ones((1, 25), np.int32), np.ones((1, 25), np.float32))
-
-
-def test_the_same_network_gives_the_same_bytes():
-    network = plain_cnn((2, 3))
-    assert lower(network, 16, "int8").data == lower(network, 16, "int8").data
 
 
 # Whole conversions
@@ -199,6 +146,13 @@ def test_a_scheme_that_it_lacks_is_refused_before_the_checkpoint_is_read(scheme,
     recipe = Recipe(targets=("executorch",), quantize=scheme)
     with pytest.raises(OptionError, match=f"executorch cannot do {scheme}; it can do int8, int8-static, none"):
         convert(tmp_path / "missing.pt", recipe=recipe)
+
+
+def test_ranges_from_texts_are_refused_for_a_bert(bert_checkpoint, labelled_csv, tmp_path):
+    recipe = Recipe(targets=("executorch",), quantize="int8-static", **RECIPE)
+    with pytest.raises(OptionError, match=r"does not support int8-static for bert, .* use --quantize int8, or leave"):
+        convert(bert_checkpoint, tmp_path / "b.edgekit", recipe=recipe, calibrate=labelled_csv)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_is_none_of_edgekits_is_refused():

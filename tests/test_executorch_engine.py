@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from importlib import resources
 
@@ -16,7 +15,7 @@ import edgekit_runtime as ek
 from bundles import entries, with_contents
 from edgekit_runtime.bundle import write_bundle_file
 from edgekit_runtime.engines.executorch import ExecuTorchEngine
-from edgekit_runtime.errors import BundleIntegrityError, GoldenMismatchError
+from edgekit_runtime.errors import GoldenMismatchError
 from edgekit_runtime.manifest import Manifest, TensorSpec
 from test_layers import ROOT
 
@@ -108,54 +107,12 @@ def test_without_either_the_next_step_is_named(bundle):
 # Texts
 
 
-def test_texts_of_every_length_answer_as_on_litert(bundle, classify):
-    with ek.load(bundle, engine="litert") as other:
-        for text in ("", "a", "好", "👍 good", TEXT, "bad " * 40, "\ud800"):
-            assert classify(text).label == other(text).label
-            np.testing.assert_allclose(
-                classify.logits(classify.encoder.ids(text)), other.logits(other.encoder.ids(text)), atol=0.1
-            )
-
-
-def test_padding_is_refused_rather_than_read(classify):
-    mask = np.array([[1, 1, 0]], np.float32)
-    with pytest.raises(ek.EngineError, match="drop the padding"):
-        classify.engine.run(np.ones((1, 3), np.int32), mask)
-
-
 @pytest.mark.parametrize(("shape", "reason"), [((1, 17), "17"), ((1, 0), "empty"), ((2, 4), "[2, 4]"), ((4,), "[4]")])
 def test_a_shape_that_the_program_does_not_take_is_refused(classify, shape, reason):
     with pytest.raises(ek.EngineError) as caught:
         classify.engine.run(np.ones(shape, np.int32), np.ones(shape, np.float32))
     assert reason in str(caught.value) and "\n" not in str(caught.value)
     assert classify(TEXT), "it goes on"
-
-
-def test_two_threads_at_once_get_the_same_answers(classify):
-    texts = [TEXT[:length] for length in range(0, len(TEXT), 3)]
-    expected = [classify(text) for text in texts]
-    found = {}
-
-    def work(number):
-        found[number] = [[classify(text) for text in texts] for _ in range(20)]
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {number: [expected] * 20 for number in range(4)}
-
-
-def test_a_closed_engine_says_so_and_can_be_loaded_again(bundle):
-    classify = ek.load(bundle, engine="executorch")
-    expected = classify(TEXT)
-    classify.close()
-    classify.close()
-    with pytest.raises(ek.EngineError, match="closed"):
-        classify(TEXT)
-    with ek.load(bundle, engine="executorch") as again:
-        assert again(TEXT) == expected
 
 
 # Damaged programs
@@ -172,26 +129,10 @@ def newer(data):
     return data[:at] + b"ET13" + data[at + 4 :]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda data: data[: len(data) // 2], lambda data: data[:6], lambda data: b"x" * 5000, newer, lambda data: b"\0"],
-    ids=["cut in half", "cut to a few bytes", "no program", "of a newer schema", "one byte"],
-)
-def test_a_program_that_cannot_be_loaded_is_an_error_in_one_line(bundle, change):
+def test_a_program_of_a_newer_schema_is_an_error_in_one_line(bundle):
     with pytest.raises(ek.EngineError, match=r"ExecuTorch refuses model\.pte") as caught:
-        ek.load(damaged(bundle, change), engine="executorch")
+        ek.load(damaged(bundle, newer), engine="executorch")
     assert "\n" not in str(caught.value)
-
-
-def test_any_flipped_byte_of_a_program_is_found_by_its_checksum(bundle):
-    part = ek.open_bundle(bundle).part("model.pte")
-    whole = bundle.read_bytes()
-    for at in range(part.offset, part.offset + part.size, part.size // 23):
-        data = bytearray(whole)
-        data[at] ^= 0x10
-        bundle.write_bytes(data)
-        with pytest.raises(BundleIntegrityError, match=r"model\.pte .* differs from its checksum"):
-            ek.load(bundle, engine="executorch")
 
 
 def test_other_weights_under_a_right_checksum_fail_the_golden_texts(bundle):

@@ -14,6 +14,7 @@ import torch
 
 import edgekit_converters
 import edgekit_converters.targets
+import edgekit_converters.verify as verify_module
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
 from edgekit_converters.packing import Part, write_part, write_parts
@@ -52,6 +53,19 @@ def right(model):
 def wrong(inverted):
     """A real program that answers the opposite."""
     return LiteRtTarget().lower(inverted.network(), BUCKETS, QuantSpec("none"), LogListener())
+
+
+def test_a_program_that_answers_otherwise_when_it_is_loaded_again_is_refused(model, right, wrong, monkeypatch):
+    """As one does that computes with memory that is not its own."""
+    contents, load_program = iter((right.data, wrong.data)), verify_module.loaded
+    monkeypatch.setattr(
+        verify_module, "loaded", lambda program, data, threads: load_program(program, next(contents), threads)
+    )
+    text = RECIPE.text_spec(model, LogListener())
+    with pytest.raises(
+        GateError, match=r"litert answers otherwise when the program is loaded a second time.* nothing was"
+    ):
+        verify(model, model, text, (right,), None, RECIPE, LogListener())
 
 
 @pytest.fixture

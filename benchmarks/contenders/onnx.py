@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contenders.folder import Folder, transformers_logits
+from edgekit_runtime.engines.onnx import telemetry_off
 from harness import Opened
 
 
@@ -23,6 +24,8 @@ class OnnxRuntime:
 
     def open(self, threads: int) -> Opened:
         import numpy as np
+
+        telemetry_off()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -23,8 +23,8 @@ from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import golden_texts, sample_texts
 from edgekit_converters.targets import Lowered
 from edgekit_runtime.classifier import Classifier
-from edgekit_runtime.errors import GateError
-from edgekit_runtime.golden import Golden, GoldenText, golden_key
+from edgekit_runtime.errors import GateError, GoldenMismatchError
+from edgekit_runtime.golden import Golden, GoldenText, check_golden, golden_key
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import HistoryStep, Manifest, TextSpec, Verification
 from edgekit_runtime.progress import Listener
@@ -127,6 +127,7 @@ def verify(
             for item in golden.texts:
                 item.logits[program.file] = tuple(float(value) for value in classifier.logits(item.ids))
             distribution = engine.distribution
+        _check_again(lowered, model.labels, encoder, golden)
         logits = np.stack(rows)
         alone = replace(
             verified, programs=(lowered,), reports=(_report(program.engine, distribution, logits, reference, classes),)
@@ -140,6 +141,24 @@ def verify(
             reports=(*verified.reports, *alone.reports),
         )
     return verified
+
+
+def _check_again(lowered: Lowered, labels: Sequence[str], encoder: TextEncoder, golden: Golden) -> None:
+    """Loads a program anew and has it answer its golden texts, as every device will.
+
+    Raises:
+        GateError: It answers otherwise than before: it computes with something that is not its own.
+    """
+    program = lowered.program
+    with loaded(program, lowered.data, default_threads()) as engine:
+        classifier = Classifier(Manifest("", tuple(labels), ()), engine, encoder, program)
+        try:
+            check_golden(golden, program.file, encode=encoder.ids, logits=classifier.logits, engine=engine.distribution)
+        except GoldenMismatchError as error:
+            raise GateError(
+                f"{program.engine} answers otherwise when the program is loaded a second time, so that no device could be "
+                f"trusted with it; nothing was written: try another --quantize scheme ({error})"
+            ) from error
 
 
 def _verified_on(

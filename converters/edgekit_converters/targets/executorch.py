@@ -24,6 +24,14 @@ FILE = "model.pte"
 TOOLS = ("executorch", "torchao", "torch")
 PURPOSE = "lowering to executorch"
 
+REFUSED: dict[tuple[str, str | None], str] = {
+    ("int8-static", "bert"): (
+        "ExecuTorch 1.5 answers texts of more than about a hundred tokens differently from one load of the program to the next "
+        "(docs/executorch.md): use --quantize int8, or leave --target executorch out"
+    ),
+}
+"""Scheme and architecture to what was found."""
+
 CPU_KERNELS = frozenset({"embedding", "embedding_byte", "native_layer_norm", "slice_copy", "amax"})
 """What stays outside the delegate by design: XNNPACK has none of it with an open length, and ExecuTorch's kernels are quick."""
 
@@ -39,6 +47,8 @@ class ExecuTorchTarget:
     def check(self, quant: QuantSpec, architecture: str | None = None) -> None:
         if quant.scheme not in self.schemes:
             raise OptionError(f"executorch cannot do {quant.scheme}; it can do {', '.join(self.schemes)}")
+        if reason := REFUSED.get((quant.scheme, architecture)):
+            raise OptionError(f"executorch does not support {quant.scheme} for {architecture}, because {reason}")
         require_tools(TOOLS, PURPOSE)
 
     def lower(self, network: nn.Module, buckets: tuple[int, ...], quant: QuantSpec, listener: Listener) -> Lowered:

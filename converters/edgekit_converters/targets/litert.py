@@ -63,16 +63,20 @@ class LiteRtTarget:
                 if quant.scheme != "none":
                     data = with_shared_vectors(quantize(data, network, OUTPUT, quant))
         tools = {tool: metadata.version(tool) for tool in TOOLS}
-        program = Program(
-            engine=self.name,
-            file=FILE,
-            scheme=quant.scheme,
-            min_engine=f"{DISTRIBUTION} {tools[DISTRIBUTION]}",
-            right_on=(DISTRIBUTION,),
-            inputs=(TensorSpec("ids", "ids", "int32", (1, "L")), TensorSpec("mask", "mask", "float32", (1, "L"))),
-            outputs=(TensorSpec(OUTPUT, "logits", "float32", (1, classes)),),
-        )
-        return Lowered(program, data, tools)
+        return Lowered(describe(quant.scheme, classes), data, tools)
+
+
+def describe(scheme: str, classes: int) -> Program:
+    """A LiteRT program as the manifest tells of it, by whichever route it was made."""
+    return Program(
+        engine=LiteRtTarget.name,
+        file=FILE,
+        scheme=scheme,
+        min_engine=f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}",
+        right_on=(DISTRIBUTION,),
+        inputs=(TensorSpec("ids", "ids", "int32", (1, "L")), TensorSpec("mask", "mask", "float32", (1, "L"))),
+        outputs=(TensorSpec(OUTPUT, "logits", "float32", (1, classes)),),
+    )
 
 
 def _convert(network: nn.Module, buckets: tuple[int, ...]) -> bytes:

@@ -19,16 +19,15 @@ from edgekit_converters.networks.bert import Bert
 from edgekit_converters.networks.cnn import Cnn
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
-from edgekit_converters.targets.litert import FILE, OUTPUT, REFUSED
+from edgekit_converters.targets.litert import FILE, OUTPUT, REFUSED, describe
 from edgekit_converters.targets.litert_proof import check_answers, check_operators, check_signatures
 from edgekit_converters.targets.litert_quantize import quantize
 from edgekit_converters.targets.litert_rewrite import as_litert_torch_writes
 from edgekit_converters.targets.litert_shared import with_shared_vectors
 from edgekit_converters.targets.onnx_graphs import write_graph
 from edgekit_converters.targets.tools import interrupts_deferred, require_tools, running
-from edgekit_runtime.engines.litert import DISTRIBUTION, SIGNATURE_PREFIX
+from edgekit_runtime.engines.litert import SIGNATURE_PREFIX
 from edgekit_runtime.errors import LoweringError, OptionError
-from edgekit_runtime.manifest import Program, TensorSpec
 from edgekit_runtime.progress import Listener
 
 TOOLS = ("ai-edge-quantizer", "ai-edge-litert", "torch")
@@ -68,15 +67,7 @@ class LiteRtByOnnxTarget:
             with interrupts_deferred(), running("ai-edge-quantizer"):
                 data = with_shared_vectors(quantize(as_litert_torch_writes(data), network, OUTPUT, quant))
         tools = {tool: metadata.version(tool) for tool in TOOLS}
-        program = Program(
-            engine=self.name,
-            file=FILE,
-            scheme=quant.scheme,
-            min_engine=f"{DISTRIBUTION} {tools[DISTRIBUTION]}",
-            right_on=(DISTRIBUTION,),
-            inputs=(TensorSpec("ids", "ids", "int32", (1, "L")), TensorSpec("mask", "mask", "float32", (1, "L"))),
-            outputs=(TensorSpec(OUTPUT, "logits", "float32", (1, network.config.classes)),),
-        )
+        program = describe(quant.scheme, network.config.classes)
         return Lowered(program, data, tools | bridged, {"route": "onnx", "bridge": BRIDGE})
 
 
