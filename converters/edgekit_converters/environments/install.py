@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -148,6 +147,8 @@ def _only_one(folder: Path, listener: Listener) -> Iterator[None]:
     Raises:
         FileError: It cannot be written to.
     """
+    import fcntl  # which Windows lacks; there no environment fits, and the machine is refused before
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
