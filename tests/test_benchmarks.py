@@ -138,7 +138,6 @@ SCRIPTS = (
     "footprint",
     "conversion",
     "pte_programs",
-    "precisions",
     "onnx_forms",
     "per_tensor_forms",
 )

@@ -268,14 +268,14 @@ def test_the_benchmark_has_a_row_for_each_scheme_and_says_why_one_is_refused(cnn
     ended = bench("precisions.py", "--model", cnn_checkpoint, "--data", labelled_csv, *schemes, *few)
     assert ended.returncode == 0, ended.stderr
     int8, refused = json.loads(figures.read_text(encoding="utf-8"))["rows"]
-    assert (int8["scheme"], int8["refused"]) == ("int8", "")
+    assert (int8["variant"]["scheme"], int8["refused"]) == ("int8", "")
     assert int8["bytes"] > 0 and int8["verify"]["accuracy"] > 0.9
     (timing,) = int8["timings"]
-    assert timing["median_ms"] > 0 and list(timing["by_length_ms"]) == ["16"] and timing["against_int8"] is None
-    assert (refused["bytes"], refused["timings"]) == (None, [])
+    assert timing["median_ms"] > 0 and list(timing["by_length_ms"]) == ["16"] and timing["against_base"] is None
+    assert (refused["bytes"], refused["bundle"], refused["timings"]) == (0, None, [])
     assert "give some with --calibrate DATA" in refused["refused"]
-    assert "| int8-static | refused | " in ended.stdout
-    assert f"int8-static was refused: {refused['refused']}" in ended.stdout
+    assert "| litert, int8-static | refused | " in ended.stdout
+    assert f"litert, int8-static was refused: {refused['refused']}" in ended.stdout
 
 
 @pytest.mark.slow
