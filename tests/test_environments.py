@@ -32,30 +32,13 @@ from edgekit_converters.environments.places import environments_folder, installe
 from edgekit_runtime.errors import EdgekitError, EngineError, FileError, LoweringError, MissingExtraError, OptionError
 from edgekit_runtime.profiling.device import instruction_sets
 from test_cli import edgekit
+from test_convert import Heard
 
 HERE = f"3.{sys.version_info.minor}"
 EMPTY = Environment("empty", (), f"=={HERE}", 1, "this test", ("json",), ("x86_64", "aarch64", "arm64"))
 """Needs no package, and so no network."""
 
 UNKNOWN = replace(EMPTY, name="unknown", requirements=("edgekit-has-no-such-package==1.0",))
-
-
-class Told:
-    """A listener that keeps what it heard."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.said: list[str] = []
-        self.steps: list[tuple[int, int]] = []
-
-    def stage(self, title: str) -> None:
-        self.stages.append(title)
-
-    def progress(self, done: int, total: int) -> None:
-        self.steps.append((done, total))
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture
@@ -114,7 +97,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 3)  # whom nobody knows
     assert installed_python(EMPTY) is None
     with pytest.raises(FileError, match=r"there is no home for ~/.cache/.* by EDGEKIT_ENVIRONMENTS"):
-        install_environment(EMPTY, Told())
+        install_environment(EMPTY, Heard())
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setenv("EDGEKIT_ENVIRONMENTS", "~/mine")  # as where no shell saw it
     assert environments_folder() == Path("/home/somebody/mine")
@@ -129,7 +112,7 @@ def test_the_running_python_goes_first() -> None:
 
 
 def test_an_environment_is_installed_once_and_mended_when_damaged(folder: Path) -> None:
-    first, second, third = Told(), Told(), Told()
+    first, second, third = Heard(), Heard(), Heard()
     with pytest.raises(MissingExtraError, match=r"this test needs .* empty.*: edgekit doctor --install-empty \(1 MB\)"):
         python_of(EMPTY)
     python = install_environment(EMPTY, first)
@@ -145,7 +128,7 @@ def test_an_environment_is_installed_once_and_mended_when_damaged(folder: Path) 
     assert third.stages == first.stages and python.is_file()
     shutil.rmtree(python.parents[1] / "lib")
     damaged = replace(EMPTY, imports=("pip",))  # the same place; what it is for is gone
-    assert install_environment(damaged, Told()) == python
+    assert install_environment(damaged, Heard()) == python
     assert subprocess.run([python, "-I", "-c", "import pip"], check=False).returncode == 0
 
 
@@ -157,7 +140,7 @@ def test_no_network_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         MissingExtraError, match=r"unknown could not be installed: .*No matching distribution.*see to the network"
     ):
-        install_environment(UNKNOWN, Told())
+        install_environment(UNKNOWN, Heard())
     assert list(folder.iterdir()) == []
 
 
@@ -165,12 +148,12 @@ def test_what_does_not_work_once_installed_is_not_kept(folder: Path) -> None:
     with pytest.raises(
         MissingExtraError, match=r"empty was installed and does not work here: .*No module named 'nonsense'"
     ):
-        install_environment(replace(EMPTY, imports=("nonsense",)), Told())
+        install_environment(replace(EMPTY, imports=("nonsense",)), Heard())
     assert list(folder.iterdir()) == []
 
 
 def test_too_little_room_is_said_before_anything_is_done(folder: Path) -> None:
-    told = Told()
+    told = Heard()
     with pytest.raises(
         FileError, match=r"empty takes 900000\.0 GB, and .* MB left: make room, .* EDGEKIT_ENVIRONMENTS"
     ):
@@ -182,7 +165,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("EDGEKIT_ENVIRONMENTS", str(tmp_path / "file" / "environments"))
     with pytest.raises(FileError, match=r"cannot write to .*file/environments: Not a directory; name a folder"):
-        install_environment(EMPTY, Told())
+        install_environment(EMPTY, Heard())
     assert installed_python(EMPTY) is None
 
 
@@ -190,7 +173,7 @@ def test_no_python_that_fits(folder: Path) -> None:
     with pytest.raises(
         MissingExtraError, match=r"empty needs Python <3\.9.*python3\.8: install it \(apt install python3\.8"
     ):
-        install_environment(replace(EMPTY, pythons="<3.9"), Told())
+        install_environment(replace(EMPTY, pythons="<3.9"), Heard())
     assert not folder.exists()
 
 
@@ -202,14 +185,14 @@ def test_a_python_that_is_only_a_name_does_not_fit(
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(MissingExtraError, match="there is none on PATH"):
-        install_environment(replace(EMPTY, pythons="<3.9"), Told())
+        install_environment(replace(EMPTY, pythons="<3.9"), Heard())
 
 
 def test_another_machine_is_refused(folder: Path) -> None:
     with pytest.raises(OptionError, match="made for Linux on riscv64, and this is"):
-        install_environment(replace(EMPTY, machines=("riscv64",)), Told())
+        install_environment(replace(EMPTY, machines=("riscv64",)), Heard())
     with pytest.raises(OptionError, match="needs avx9000, and this processor has no such instructions"):
-        install_environment(replace(EMPTY, needs=("avx9000",)), Told())
+        install_environment(replace(EMPTY, needs=("avx9000",)), Heard())
     assert not folder.exists()
 
 
@@ -274,7 +257,7 @@ def test_two_installations_at_once_take_turns(folder: Path) -> None:
 @pytest.mark.network
 def test_packages_are_fetched_with_progress(folder: Path) -> None:
     environment = replace(EMPTY, name="iniconfig", requirements=("iniconfig==2.3.0",), imports=("iniconfig",))
-    told = Told()
+    told = Heard()
     try:
         python = install_environment(environment, told)
     except MissingExtraError as error:

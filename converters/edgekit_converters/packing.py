@@ -12,7 +12,7 @@ from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import open_bundle, write_bundle_file
 from edgekit_runtime.combination import MAIN, Combination
 from edgekit_runtime.errors import BundleError, FileError
-from edgekit_runtime.golden import Golden
+from edgekit_runtime.golden import Golden, file_of_key
 from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, Program, TextSpec, Verification
 from edgekit_runtime.selftest import run_golden_texts
 
@@ -150,9 +150,7 @@ def _entry(role: str, part: Part, packed: Mapping[str, bytes]) -> tuple[ModelEnt
     tokenizer = next((name for name, data in packed.items() if data == part.tokenizer), f"{prefix}tokenizer.json")
     files = [program.file for program in part.programs]
     texts = tuple(
-        replace(
-            item, logits={f"{prefix}{key}": item.logits[key] for key in item.logits if key.partition("@")[0] in files}
-        )
+        replace(item, logits={f"{prefix}{key}": row for key, row in item.logits.items() if file_of_key(key) in files})
         for item in part.golden.texts
     )
     entry = ModelEntry(

@@ -48,6 +48,11 @@ def golden_key(file: str, distribution: str) -> str:
     return f"{file}@{distribution.partition(' ')[0]}"
 
 
+def file_of_key(key: str) -> str:
+    """The program whose logits stand under a key."""
+    return key.partition("@")[0]
+
+
 def _spread(golden: Golden, file: str, older: str) -> float:
     """How far a program's logits were apart on two runtimes that are both right; 0 where only one was asked.
 

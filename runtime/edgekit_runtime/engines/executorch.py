@@ -6,12 +6,13 @@ One method takes every length, so nothing is padded and programs have no mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import util
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.engines.official import OfficialProgram
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
 from edgekit_runtime.filepart import FilePart
@@ -77,11 +78,11 @@ class ExecuTorchEngine:
                 f"the manifest must name one input, the ids, and the logits of {program.file}; convert the model anew"
             )
         if util.find_spec("edgekit_executorch"):
-            runner, distribution = _load(contents, threads), _installed(DISTRIBUTION)
+            runner, distribution = _load(contents, threads), name_and_version(DISTRIBUTION)
         else:
             runner, distribution = (
                 OfficialProgram(contents, threads),
-                f"{_installed(OFFICIAL)} (its own binding, with torch)",
+                f"{name_and_version(OFFICIAL)} (its own binding, with torch)",
             )
         try:
             _compare(program, runner)
@@ -143,11 +144,3 @@ def _compare(program: Program, runner: Runner) -> None:
 
 def _listed(tensors: Sequence[Tensor | TensorSpec]) -> str:
     return ", ".join(f"{each.dtype} {list(each.shape)}" for each in tensors) or "none"
-
-
-def _installed(distribution: str) -> str:
-    """The distribution's name and version, without the latter where it lies about as a bare folder."""
-    try:
-        return f"{distribution} {metadata.version(distribution)}"
-    except metadata.PackageNotFoundError:
-        return distribution

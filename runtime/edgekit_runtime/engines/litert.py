@@ -6,12 +6,13 @@ One signature a length bucket, named ``length_N``.
 from __future__ import annotations
 
 import importlib
-from importlib import metadata, util
+from importlib import util
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
 from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.manifest import Program
@@ -29,7 +30,7 @@ class LiteRtEngine:
     name: ClassVar[str] = "litert"
 
     def __init__(self, runners: dict[int, Any], program: Program, threads: int, distribution: str) -> None:
-        self.distribution = f"{distribution} {_version(distribution)}".rstrip()
+        self.distribution = name_and_version(distribution)
         self.lengths: tuple[int, ...] | None = tuple(sorted(runners))
         self.threads = threads
         self._runners = runners
@@ -46,7 +47,7 @@ class LiteRtEngine:
             )
         if distribution == OLDER and int(np.__version__.partition(".")[0]) >= 2:
             return (
-                f"tflite-runtime {_version(OLDER)} needs numpy 1, and numpy {np.__version__} is installed: "
+                f"{name_and_version(OLDER)} needs numpy 1, and numpy {np.__version__} is installed: "
                 "pip install 'numpy<2'"
             )
         return None
@@ -114,11 +115,3 @@ def _check_right_on(program: Program, distribution: str) -> None:
 def _installed() -> str | None:
     """The distribution that runs programs here; None if there is none."""
     return next((name for name, package in PACKAGES.items() if util.find_spec(package)), None)
-
-
-def _version(distribution: str) -> str:
-    """A distribution's version, empty where its package lies about as a bare folder."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
 from edgekit_runtime.filepart import FilePart
 from edgekit_runtime.manifest import Program, TensorSpec
@@ -41,7 +42,7 @@ class OnnxEngine:
     name: ClassVar[str] = "onnx"
 
     def __init__(self, session: Any, program: Program) -> None:
-        self.distribution = f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
+        self.distribution = name_and_version(DISTRIBUTION)
         self.lengths: tuple[int, ...] | None = None
         self._session = session
         (ids,) = program.inputs
@@ -75,7 +76,7 @@ class OnnxEngine:
             raise EngineError("an ONNX program takes one token or more, and the text has none")
         try:
             (outputs,) = self._session.run(self._logits, {self._ids: ids.astype(self._dtype)})
-        except Exception as error:  # as above
+        except Exception as error:  # its errors have no base but Exception
             raise EngineError(f"ONNX Runtime failed at ids of shape {list(ids.shape)}: {_first_line(error)}") from error
         logits: NDArray[np.float32] = outputs[0]
         return logits
