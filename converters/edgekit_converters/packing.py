@@ -84,6 +84,28 @@ def read_part(path: str | os.PathLike[str]) -> Part:
     )
 
 
+def join_programs(one: Part, other: Part) -> Part:
+    """One part with the programs of two that were made of the same model, by one scheme an engine for example.
+
+    Raises:
+        BundleError: They are of different models, or both have a program for the same engine.
+    """
+    ids = [[(item.text, item.ids) for item in part.golden.texts] for part in (one, other)]
+    if (one.labels, one.text, one.tokenizer, ids[0]) != (other.labels, other.text, other.tokenizer, ids[1]):
+        raise BundleError(f"{one.name} and {other.name} are not of one model: their programs cannot share a bundle")
+    if twice := one.contents.keys() & other.contents.keys():
+        raise BundleError(f"{one.name} and {other.name} both have {', '.join(sorted(twice))}: convert one without it")
+    texts = zip(one.golden.texts, other.golden.texts, strict=True)
+    return replace(
+        one,
+        golden=Golden(tuple(replace(first, logits=first.logits | second.logits) for first, second in texts)),
+        programs=(*one.programs, *other.programs),
+        contents={**one.contents, **other.contents},
+        reports=(*one.reports, *other.reports),
+        history=(*one.history, *(step for step in other.history if step not in one.history)),
+    )
+
+
 def write_part(path: str | Path, part: Part) -> Path:
     """Packs one model, which thereby is the bundle's ``main``.
 
