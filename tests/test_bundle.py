@@ -284,6 +284,16 @@ def test_an_entry_that_is_not_where_the_directory_says(made: Path, tmp_path: Pat
     refused(path, BundleError, r"model\.tflite is not where the directory")
 
 
+def test_a_directory_that_claims_to_lie_further_behind(made: Path) -> None:
+    """Then zip readers take the file's beginning for lost, and its first entry for lying before the file."""
+    data = bytearray(made.read_bytes())
+    place = data.rindex(b"PK\x05\x06") + 16
+    struct.pack_into("<I", data, place, struct.unpack_from("<I", data, place)[0] + 10)
+    made.write_bytes(data)
+    with pytest.raises(BundleError):
+        open_bundle(made)
+
+
 def test_an_entry_beyond_what_a_file_can_hold(made: Path) -> None:
     """A zip64 field puts the entry at 2**64 - 1, where nothing can seek to."""
     data = made.read_bytes()
@@ -327,6 +337,13 @@ def test_unknown_keys_are_passed_over(made: Path, tmp_path: Path) -> None:
 def test_a_manifest_that_is_no_json_object(made: Path, tmp_path: Path, data: bytes) -> None:
     path = write_zip(tmp_path / "x.edgekit", [*(entries(made) | {MANIFEST: data}).items()])
     refused(path, BundleError, r"manifest\.json (is not valid JSON|should be an object)")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-le", "utf-8-sig"])
+def test_a_manifest_in_another_encoding(made: Path, tmp_path: Path, encoding: str) -> None:
+    data = entries(made)[MANIFEST].decode().encode(encoding)
+    path = write_zip(tmp_path / "x.edgekit", [*(entries(made) | {MANIFEST: data}).items()])
+    refused(path, BundleError, r"manifest\.json is not valid JSON")
 
 
 def test_cut_short_anywhere(made: Path) -> None:

@@ -223,7 +223,7 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> dict[str, int]
 def _data_offset(path: Path, file: IO[bytes], file_bytes: int, entry: zipfile.ZipInfo) -> int:
     """Reads the local header, whose extra field may differ in length from the central one."""
     name = entry.orig_filename
-    file.seek(min(entry.header_offset, file_bytes))
+    file.seek(max(0, min(entry.header_offset, file_bytes)))
     header = file.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
         raise BundleError(f"{name} is not where the directory of {path} says; the file is damaged")

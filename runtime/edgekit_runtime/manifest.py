@@ -200,7 +200,7 @@ class Manifest:
 def parse_json(data: bytes, where: str) -> Any:
     """Reads UTF-8 JSON out of a bundle, or raises a BundleError that names the place."""
     try:
-        return json.loads(data)
+        return json.loads(data.decode())  # of bytes alone json would guess UTF-16 and UTF-32, too
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where} is not valid JSON ({error}); the file is damaged or was edited") from error
 
