@@ -115,7 +115,7 @@ def profile_bundle(
             threads=threads,
             texts=described,
             pacing=timed.pacing,
-            load_ms=process.startup.load + process.startup.check,
+            load_ms=process.startup.load + (process.startup.check or 0.0),
             first_ms=process.startup.first,
             startup=process.startup,
             latency_ms=timed.latency,

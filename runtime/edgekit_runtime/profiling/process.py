@@ -25,14 +25,15 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Startup:
-    """A cold start, medians in milliseconds over ``runs`` fresh processes.
+    """A cold start, medians in milliseconds over ``runs`` fresh processes; null where a phone's app does not tell.
 
     Attributes:
-        runs: Fresh processes.
+        runs: Fresh processes; of an app 1, as it loaded the bundle.
         evicted: Whether the system was first asked to drop the bundle from its cache of files, and could be.
         python: Start of Python to the first line of the program.
         imports: ``import edgekit_runtime``.
-        load: Opening the bundle, its checksums, and the engine's loading of the program.
+        load: Opening the bundle, its checksums, and the engine's loading of the program; the self-test, too, where ``check``
+            is null.
         check: The golden texts of the self-test.
         first: The first text after that.
         total: Start of Python to the first answer.
@@ -40,12 +41,12 @@ class Startup:
 
     runs: int
     evicted: bool
-    python: float
-    imports: float
+    python: float | None
+    imports: float | None
     load: float
-    check: float
+    check: float | None
     first: float
-    total: float
+    total: float | None
 
 
 @dataclass(frozen=True)

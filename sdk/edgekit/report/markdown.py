@@ -42,7 +42,7 @@ def profile_markdown(profile: Profile) -> str:
         _text(f"{profile.bundle}, {profile.engine}, {profile.scheme}, on {profile.device.processor}, {profile.date}"),
         _table(head),
         *(f"> {_text(remark)}" for remark in profiled.remarks(profile)),
-        *(_section(table) for table in tables),
+        *(_section(table) for table in tables if table.rows),
         f"### Operators\n\n> {_text(missing)}" if missing else "",
         f"### Energy\n\n{_text(profiled.energy_sentence(profile.energy))}",
         _table(profiled.windows(profile.energy)) if profile.energy.windows else "",

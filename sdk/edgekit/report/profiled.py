@@ -160,18 +160,23 @@ def _operators(whose: str, times: OperatorTimes) -> Table:
 
 
 def startup(profile: Profile) -> Table:
-    """A cold start, part after part."""
+    """A cold start, part after part; a phone tells of fewer."""
     cold = profile.startup
-    parts = {
+    told = {
         "Python starts": cold.python,
         "import edgekit_runtime": cold.imports,
-        "open and load the bundle": cold.load,
+        "open and load the bundle" + (", golden texts among it" if cold.check is None else ""): cold.load,
         "golden texts": cold.check,
         "first text": cold.first,
     }
-    rows = tuple((name, significant(value)) for name, value in {**parts, "to the first answer": cold.total}.items())
+    parts = {name: value for name, value in told.items() if value is not None}
+    total = {} if cold.total is None else {"to the first answer": cold.total}
+    rows = tuple((name, significant(value)) for name, value in {**parts, **total}.items())
     files = "dropped from the system's cache first" if cold.evicted else "in the system's cache"
-    note = f"Medians of {count(cold.runs, 'fresh process', 'fresh processes')}; the file was {files}."
+    measured = f"Medians of {count(cold.runs, 'fresh process', 'fresh processes')}"
+    if cold.python is None:
+        measured = "As the app loaded it, once"
+    note = f"{measured}; the file was {files}."
     return Table("Cold start", ("step", "ms"), rows, one_after_another(tuple(parts.values()), cold.total), note)
 
 
@@ -179,15 +184,16 @@ def memory(profile: Profile) -> Table:
     """Resident memory, part on part."""
     used = profile.memory_mib
     before, own = used.before_anon, used.rss_anon
-    parts = {
+    divided = {
         "own, before the bundle": before,
         "own, for the bundle": None if own is None or before is None else own - before,
-        "pages of files": used.rss_file,
     }
+    parts = {**({"own": own} if before is None else divided), "pages of files": used.rss_file}
     rows = tuple((name, significant(value)) for name, value in {**parts, "peak of both": used.peak_rss}.items())
     told = tuple(value for value in parts.values() if value is not None)
     shown = one_after_another(told, used.peak_rss) if len(told) == len(parts) and used.peak_rss is not None else ()
-    note = "Of a fresh process after every length was used. Pages of files can be dropped by the system and shared."
+    process = "the app" if profile.startup.python is None else "a fresh process"
+    note = f"Of {process} after every length was used. Pages of files can be dropped by the system and shared."
     return Table("Memory", ("part", "MiB"), rows, shown, note)
 
 
