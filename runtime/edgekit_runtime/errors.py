@@ -18,6 +18,7 @@
     ├── EngineError               an engine that cannot run the program
     │   ├── EngineUnavailableError    not installed, or not in the bundle
     │   └── GoldenMismatchError   runs, but answers otherwise than at conversion
+    ├── DeviceError               a phone that cannot be reached, or an app that fails on it
     └── MissingExtraError         a part of edgekit whose packages are not installed
 
 Each message says what is wrong and what to do next, on one line. The command line prints it and exits with 1.
@@ -91,6 +92,10 @@ class EngineUnavailableError(EngineError):
 
 class GoldenMismatchError(EngineError):
     """The engine runs the program, but answers otherwise than at conversion."""
+
+
+class DeviceError(EdgekitError):
+    """A phone cannot be reached, or the app cannot be built for it or fails on it."""
 
 
 class MissingExtraError(EdgekitError):

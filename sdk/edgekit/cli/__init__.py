@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import (
+    android,
     compare,
     convert,
     demo,
@@ -71,14 +72,19 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-app = typer.Typer(
-    name="edgekit",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+def _group(name: str) -> typer.Typer:
+    """A command with commands of its own."""
+    return typer.Typer(
+        name=name,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+app = _group("edgekit")
 for name, module in {
     "convert": convert,
     "predict": predict,
@@ -95,6 +101,10 @@ for name, module in {
     "doctor": doctor,
 }.items():
     app.command(name)(_guarded(module.command))
+android_app = _group("android")
+for command in (android.build, android.install, android.bench):
+    android_app.command()(_guarded(command))
+app.add_typer(android_app, help=android.HELP)
 
 
 def _print_version(wanted: bool) -> None:
