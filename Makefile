@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.current
 
-.PHONY: demo test test-arm64 check format wheels environments bench bench-tflite-runtime clean
+.PHONY: demo test apk test-arm64 check format wheels environments bench bench-tflite-runtime clean
 
 demo: $(STAMP)
 	$(BIN)/edgekit demo --out demo-out
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# android-demo/build/edgekit-demo.apk, without Gradle and Google's SDK. What Java and Android tools of Debian are missing, it
+# names; libraries come by Maven and npm, once.
+apk: $(STAMP)
+	$(BIN)/python scripts/apk build
 
 # A part of make test: what a device installs, on an emulated ARM64. Needs Debian, its qemu-user-static and cross-compiler.
 test-arm64: $(STAMP)
@@ -49,7 +54,7 @@ bench-tflite-runtime: $(STAMP)
 	$(BIN)/edgekit doctor --quick --install-tflite-runtime
 
 clean:
-	rm -rf build dist demo-out bench-out
+	rm -rf build dist demo-out bench-out android-demo/build
 
 # constraints.txt holds versions that are known to work together. The ExecuTorch engine is built here, from runtime/native,
 # between its tools and what needs it.
