@@ -147,6 +147,29 @@ def test_both_builds_have_the_same_sources_and_settings() -> None:
     assert package_of_manifest is None  # Gradle's plug-in refuses one
 
 
+RUNTIME = ("bundle", "text", "engine", "classify", "profile", "energy")
+"""Packages that an app of anyone's may take: they know neither Android nor this app."""
+
+
+@pytest.mark.parametrize("package", RUNTIME)
+def test_the_kotlin_runtime_knows_neither_android_nor_the_app(package: str) -> None:
+    files = list((layout.MAIN / "kotlin" / "dev" / "edgekit" / package).glob("*.kt"))
+    assert files
+    for file in files:
+        assert not re.search(r"\b(android\.|dev\.edgekit\.demo)", code(file)), file
+
+
+def test_the_apps_own_code_stays_small() -> None:
+    files = (layout.MAIN / "kotlin" / "dev" / "edgekit" / "demo").glob("*.kt")
+    assert sum(len(code(file).splitlines()) for file in files) <= 3000
+
+
+def code(file: Path) -> str:
+    """A Kotlin file without comments and blank lines."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.strip() and not re.match(r"\s*(//|/?\*)", line))
+
+
 # The app's own tests.
 
 
