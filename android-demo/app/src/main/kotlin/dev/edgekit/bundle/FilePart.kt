@@ -125,7 +125,7 @@ data class FilePart(val name: String, val file: File, val offset: Long, val size
     internal companion object {
         private const val CHUNK = 1 shl 16
 
-        private fun hexadecimal(digest: ByteArray): String =
+        fun hexadecimal(digest: ByteArray): String =
             digest.joinToString("") { String.format(Locale.ROOT, "%02x", it) }
 
         /**

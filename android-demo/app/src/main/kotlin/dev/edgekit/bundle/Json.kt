@@ -80,23 +80,24 @@ internal class Json private constructor(private val value: JsonElement, private 
 
         /** Reads UTF-8 JSON out of a bundle, or throws a [BundleException] that names the file. */
         fun parse(bytes: ByteArray, where: String): Json {
-            val reason = try {
-                val text = decodeUtf8(bytes)
-                val trouble = checkText(text)
-                if (trouble == null) {
-                    val value = Parser.parseToJsonElement(text)
-                    val odd = oddLiteral(value) ?: return Json(value, where)
-                    "${quoted(odd)} is no value"
-                } else {
-                    trouble
-                }
-            } catch (error: CharacterCodingException) {
-                "it is no UTF-8"
-            } catch (error: SerializationException) {
-                error.message.orEmpty().lineSequence().first()
-            }
-            throw BundleException("$where is not valid JSON ($reason); the file is damaged or was edited")
+            val value = tree(bytes, where)
+            oddLiteral(value)?.let { throw invalid(where, "${quoted(it)} is no value") }
+            return Json(value, where)
         }
+
+        /** As [parse], but the library's own objects; words without quotes are not looked at. */
+        fun tree(bytes: ByteArray, where: String): JsonElement = try {
+            val text = decodeUtf8(bytes)
+            checkText(text)?.let { throw invalid(where, it) }
+            Parser.parseToJsonElement(text)
+        } catch (error: CharacterCodingException) {
+            throw invalid(where, "it is no UTF-8")
+        } catch (error: SerializationException) {
+            throw invalid(where, error.message.orEmpty().lineSequence().first())
+        }
+
+        private fun invalid(where: String, reason: String) =
+            BundleException("$where is not valid JSON ($reason); the file is damaged or was edited")
 
         /** What the library lets pass: control characters in strings, and nesting without a bound. */
         private fun checkText(text: String): String? {

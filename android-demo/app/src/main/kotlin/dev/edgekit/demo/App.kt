@@ -17,13 +17,13 @@ import java.util.concurrent.Executor
 /** The process: it holds the work, so that screens may come and go. */
 class App : Application() {
     val session: Session by lazy {
-        Engines.distributions = distributions()
-        val thread = HandlerThread("edgekit-worker").apply { start() }
+        val worker = executor(Handler(HandlerThread("edgekit-worker").apply { start() }.looper))
+        worker.execute { Engines.distributions = distributions() } // before all other work, and off the main thread
         Session(
             store = BundleStore(File(filesDir, "bundles")),
             asset = { asset("demo.edgekit") },
             cache = cacheDir,
-            worker = executor(Handler(thread.looper)),
+            worker = worker,
             main = executor(Handler(Looper.getMainLooper())),
             sensors = { Sensors.of(this) },
         )

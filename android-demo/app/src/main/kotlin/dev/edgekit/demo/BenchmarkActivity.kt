@@ -42,8 +42,9 @@ open class BenchmarkActivity : Activity() {
 
     override fun onStop() {
         session.unwatch(watcher)
-        // A rotated screen is stopped, too, and its successor goes on; back, another app or a dark screen end the run.
-        if (!isChangingConfigurations) session.cancel()
+        // A rotated screen is stopped, too, and its successor goes on; back, another app or a dark screen end the run,
+        // but a run of the headless entry, whose screen may be what hides this one, is not this screen's to end.
+        if (!isChangingConfigurations && session.running?.listener == null) session.cancel()
         super.onStop()
     }
 
@@ -51,9 +52,9 @@ open class BenchmarkActivity : Activity() {
         val ready = session.state.model as? Model.Ready ?: return
         try {
             val settings = BenchmarkOrder.settings(
-                runs = screen.read(R.id.runs).trim(),
-                seconds = screen.read(R.id.seconds).trim(),
-                warmup = screen.read(R.id.warmup).trim(),
+                runs = number(R.id.runs),
+                seconds = number(R.id.seconds),
+                warmup = number(R.id.warmup),
                 energy = screen.checked(R.id.energy),
             )
             val order = BenchmarkOrder(
@@ -68,6 +69,11 @@ open class BenchmarkActivity : Activity() {
             screen.showFailure(Failure.of(error))
         }
     }
+
+    /** What was typed, in ASCII: a phone's keyboard may offer only its language's digits and decimal separator. */
+    private fun number(id: Int) = screen.read(id).trim()
+        .map { if (it == ',' || it == '\u066B') '.' else it.digitToIntOrNull()?.digitToChar() ?: it }
+        .joinToString("")
 
     private fun newExport(): File {
         val folder = exports()
@@ -137,8 +143,9 @@ open class BenchmarkActivity : Activity() {
     }
 
     private fun energy(energy: Energy): String {
-        val mj = energy.mjPerInference ?: return screen.string(R.string.energy_none, energy.reason)
-        val ends = energy.ci95 ?: return screen.string(R.string.energy_figure, mj, energy.source)
+        val mj = energy.mjPerInference
+        val ends = energy.ci95
+        if (mj == null || ends == null) return screen.string(R.string.energy_none, energy.reason)
         return screen.string(R.string.energy_interval, mj, ends.low, ends.high, energy.source)
     }
 

@@ -5,6 +5,7 @@ import dev.edgekit.energy.EnergySettings
 import dev.edgekit.profile.BenchmarkSettings
 import dev.edgekit.profile.Stage
 import java.io.File
+import java.util.concurrent.atomic.AtomicBoolean
 
 /**
  * One benchmark as a screen or the headless entry asks for it.
@@ -13,6 +14,7 @@ import java.io.File
  * @property engine Null: the first that the app and the bundle have.
  * @property texts Null: the bundle's golden texts.
  * @property out The file that takes the profile.
+ * @property listener Null: only the screen shows the run.
  */
 class BenchmarkOrder(
     val file: File?,
@@ -21,15 +23,18 @@ class BenchmarkOrder(
     val settings: BenchmarkSettings,
     val texts: List<String>? = null,
     val out: File,
-    val listener: Listener = object : Listener {},
+    val listener: Listener? = null,
 ) {
+    /** Set to end the run. */
+    val stop = AtomicBoolean()
+
     /** Hears of the run on the worker's thread. What [progress] throws makes the run a failed one. */
     interface Listener {
-        fun progress(stage: Stage, done: Int, total: Int) = Unit
+        fun progress(stage: Stage, done: Int, total: Int)
 
-        fun done() = Unit
+        fun done()
 
-        fun failed(failure: Failure) = Unit
+        fun failed(failure: Failure)
     }
 
     companion object {

@@ -68,13 +68,13 @@ internal class BenchmarkRun(
                 sensors.thermal?.let { gauge -> ThermalGauge { gauge.sample().also { heat = it } } },
             ).run(stop, ::progress)
             writeWhole(order.out) { it.write(profile.toJson().toString().toByteArray()) }
-            order.listener.done()
+            order.listener?.done()
             BenchmarkState.Done(profile, order.out, power, heat)
         }
     }
 
     private fun progress(stage: Stage, done: Int, total: Int) {
-        order.listener.progress(stage, done, total)
+        order.listener?.progress(stage, done, total)
         val now = sensors.clock.nanos()
         if (stage == shownStage && now - shown < SHOW_EVERY_NS) return
         shown = now

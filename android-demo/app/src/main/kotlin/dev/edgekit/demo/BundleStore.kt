@@ -2,16 +2,19 @@ package dev.edgekit.demo
 
 import dev.edgekit.FileException
 import dev.edgekit.bundle.Bundle
+import dev.edgekit.bundle.FilePart
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
 import java.io.OutputStream
+import java.security.DigestInputStream
 import java.security.MessageDigest
 import java.util.Locale
 
 /** The app's own copies of bundles in [folder]: the one from its assets and the last one that the user picked. */
 class BundleStore(private val folder: File, private val free: (File) -> Long = File::getUsableSpace) {
     private val picked = File(folder, "picked.edgekit")
+    private val incoming = File(folder, "incoming.edgekit")
 
     /** The last bundle that was picked; null where there is none. */
     fun picked(): File? = picked.takeIf { it.isFile }
@@ -28,39 +31,50 @@ class BundleStore(private val folder: File, private val free: (File) -> Long = F
         if (!file.isFile) {
             val older = folder.listFiles { _, name -> name.startsWith("demo-") }
             val source = asset() ?: return null
-            source.use { copyChecked(it, null, file) }
+            try {
+                source.use { take(it, null) }
+                rename(file)
+            } finally {
+                drop()
+            }
             older?.forEach { it.delete() }
         }
         return file
     }
 
     /**
-     * Copies a bundle that the user picked, checks the copy, and only then replaces the one before.
+     * Copies a bundle that the user picked and checks the copy, which takes the place of the one before by [keep].
      *
      * @param size Bytes as its provider tells; null where it does not.
-     * @throws dev.edgekit.EdgekitException if it is too large for the disk, damaged, newer, or no bundle; then the one
-     *   before stays.
+     * @throws dev.edgekit.EdgekitException if it is too large for the disk, damaged, newer, or no bundle.
      */
     fun take(source: InputStream, size: Long?): File {
-        copyChecked(source, size, picked)
-        return picked
-    }
-
-    private fun copyChecked(source: InputStream, size: Long?, target: File) {
         if (!folder.isDirectory && !folder.mkdirs()) {
             throw FileException("the folder ${folder.name} cannot be made: free some space")
         }
         val room = free(folder) - RESERVE
         if (size != null && size > room) throw tooLarge(size, room)
-        val incoming = File(folder, "incoming.edgekit")
-        try {
-            writeWhole(incoming) { stream -> copy(source, stream, room) }
-            Bundle.open(incoming).checkAll()
-            if (!incoming.renameTo(target)) {
-                throw FileException("${target.name} cannot be replaced: restart the app and try again")
-            }
-        } finally {
-            incoming.delete()
+        writeWhole(incoming) { stream -> copy(source, stream, room) }
+        val bundle = Bundle.open(incoming)
+        bundle.manifest.files.keys.forEach { bundle.part(it).check() }
+        return incoming
+    }
+
+    /** What was taken and has been opened replaces the bundle that was picked before; other files stay where they are. */
+    fun keep(file: File): File {
+        if (file != incoming) return file
+        rename(picked)
+        return picked
+    }
+
+    /** Forgets what was taken and not kept. */
+    fun drop() {
+        incoming.delete()
+    }
+
+    private fun rename(target: File) {
+        if (!incoming.renameTo(target)) {
+            throw FileException("${target.name} cannot be replaced: restart the app and try again")
         }
     }
 
@@ -92,13 +106,10 @@ class BundleStore(private val folder: File, private val free: (File) -> Long = F
 
     private fun sha256Of(stream: InputStream): String {
         val digest = MessageDigest.getInstance("SHA-256")
+        val through = DigestInputStream(stream, digest)
         val buffer = ByteArray(1 shl 16)
-        while (true) {
-            val count = stream.read(buffer)
-            if (count < 0) break
-            digest.update(buffer, 0, count)
-        }
-        return digest.digest().joinToString("") { String.format(Locale.ROOT, "%02x", it) }
+        while (through.read(buffer) >= 0) Unit
+        return FilePart.hexadecimal(digest.digest())
     }
 
     private companion object {
@@ -106,6 +117,3 @@ class BundleStore(private val folder: File, private val free: (File) -> Long = F
         const val RESERVE = 16_000_000L
     }
 }
-
-/** Checks the contents of every file in the bundle. */
-private fun Bundle.checkAll() = manifest.files.keys.forEach { part(it).check() }

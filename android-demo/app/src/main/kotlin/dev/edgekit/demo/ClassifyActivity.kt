@@ -102,7 +102,8 @@ open class ClassifyActivity : Activity() {
 
         fun picked(resolver: ContentResolver, uri: Uri): Picked = try {
             val size = resolver.query(uri, arrayOf(OpenableColumns.SIZE), null, null, null)?.use { row ->
-                if (row.moveToFirst() && !row.isNull(0)) row.getLong(0) else null
+                val column = row.getColumnIndex(OpenableColumns.SIZE) // some apps answer with other columns
+                if (column >= 0 && row.moveToFirst() && !row.isNull(column)) row.getLong(column) else null
             }
             val stream = resolver.openInputStream(uri) ?: throw IOException("its app gives nothing")
             Picked(stream, size)

@@ -21,7 +21,8 @@ fun Screen.power(sample: PowerSample?): String? {
     if (sample == null) return null
     val lines = ArrayList<String>()
     val current = sample.currentRaw
-    if (current != null && current != Long.MIN_VALUE) lines += string(R.string.battery_current, current)
+    // A phone that does not tell it says Long.MIN_VALUE, or Int.MIN_VALUE.
+    if (current != null && current > Int.MIN_VALUE) lines += string(R.string.battery_current, current)
     sample.voltageMv?.let { lines += string(R.string.battery_voltage, it) }
     lines += string(
         when {

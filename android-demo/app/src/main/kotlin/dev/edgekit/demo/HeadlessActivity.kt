@@ -15,6 +15,7 @@ open class HeadlessActivity : Activity() {
     private lateinit var headless: Headless
     private lateinit var screen: Screen
     private val watcher = ::render
+    private var seen = false
 
     protected open fun session(): Session = (application as App).session
 
@@ -41,14 +42,21 @@ open class HeadlessActivity : Activity() {
         headless.start(extrasOf(intent))
     }
 
-    override fun onStart() {
-        super.onStart()
+    /** Not in onStart, which comes before onNewIntent: a screen without work closes itself. */
+    override fun onResume() {
+        super.onResume()
         session.watch(watcher)
+    }
+
+    override fun onWindowFocusChanged(hasFocus: Boolean) {
+        super.onWindowFocusChanged(hasFocus)
+        if (hasFocus) seen = true
     }
 
     override fun onStop() {
         session.unwatch(watcher)
-        if (!isChangingConfigurations && headless.atWork) session.cancel()
+        // While the phone's screen turns on for it, this one may be stopped and started again before anybody sees it.
+        if (seen && !isChangingConfigurations && headless.atWork) session.cancel()
         super.onStop()
     }
 

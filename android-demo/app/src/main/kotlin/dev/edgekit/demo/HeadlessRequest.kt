@@ -79,16 +79,12 @@ class HeadlessRequest private constructor(
             if (!folder.isDirectory) {
                 throw FileException("the folder bench/$id is not there: make it first, as the app's own")
             }
-            val wanted = extras["out"]
-            val out = if (wanted != null && wanted.endsWith(".json") && named(wanted, folder)) wanted else "result.json"
-            return HeadlessRequest(id, folder, PlainName.of(out, folder), extras)
-        }
-
-        private fun named(name: String, folder: File) = try {
-            PlainName.of(name, folder)
-            true
-        } catch (_: FileException) {
-            false // order() tells it; the answer goes to the usual file
+            val wanted = try {
+                extras["out"]?.takeIf { it.endsWith(".json") }?.let { PlainName.of(it, folder) }
+            } catch (_: FileException) {
+                null // order() tells it; the answer goes to the usual file
+            }
+            return HeadlessRequest(id, folder, wanted ?: PlainName.of("result.json", folder), extras)
         }
 
         private fun texts(file: File): List<String> {

@@ -19,22 +19,20 @@ internal class RailGauge private constructor(
     private val monitors: List<PowerMonitor>,
 ) {
     /** The counters now; empty where the phone does not answer in time or refuses. */
-    fun read(): List<RailReading> {
-        val answer = ArrayBlockingQueue<List<RailReading>>(1)
+    fun read(): List<RailReading> = answered { answer ->
         health.getPowerMonitorReadings(
             monitors,
             DIRECT,
             object : OutcomeReceiver<PowerMonitorReadings, RuntimeException> {
                 override fun onResult(result: PowerMonitorReadings) {
-                    answer.offer(monitors.mapNotNull { reading(it, result) })
+                    answer(monitors.mapNotNull { reading(it, result) })
                 }
 
                 override fun onError(error: RuntimeException) {
-                    answer.offer(emptyList())
+                    answer(emptyList())
                 }
             },
         )
-        return answer.poll(LIMIT_MS, TimeUnit.MILLISECONDS).orEmpty()
     }
 
     private fun reading(monitor: PowerMonitor, readings: PowerMonitorReadings): RailReading? {
@@ -50,12 +48,21 @@ internal class RailGauge private constructor(
         /** Answers come on the binder's thread, which may offer to a queue. */
         private val DIRECT = Executor { it.run() }
 
+        /** What the system service answers; nothing where it does not in time, or fails as a whole. */
+        private fun <T> answered(ask: ((List<T>) -> Unit) -> Unit): List<T> {
+            val answer = ArrayBlockingQueue<List<T>>(1)
+            try {
+                ask { answer.offer(it) }
+            } catch (_: RuntimeException) { // the phone's maker's service: the battery's gauge is left then
+                return emptyList()
+            }
+            return answer.poll(LIMIT_MS, TimeUnit.MILLISECONDS).orEmpty()
+        }
+
         /** Null where the phone has no rails. */
         fun of(context: Context): RailGauge? {
             val health = context.getSystemService(SystemHealthManager::class.java) ?: return null
-            val answer = ArrayBlockingQueue<List<PowerMonitor>>(1)
-            health.getSupportedPowerMonitors(DIRECT) { answer.offer(it) }
-            val monitors = answer.poll(LIMIT_MS, TimeUnit.MILLISECONDS).orEmpty()
+            val monitors = answered { answer -> health.getSupportedPowerMonitors(DIRECT) { answer(it) } }
             return if (monitors.isEmpty()) null else RailGauge(health, monitors)
         }
     }

@@ -31,8 +31,8 @@ interface Screen {
     /** Sets a progress bar; [total] 0: how far it is is not known. */
     fun progress(id: Int, done: Int, total: Int)
 
-    /** Draws timed calls, and what a screen reader says of them; null hides the plot. */
-    fun plot(id: Int, plot: Plot?, description: String)
+    /** Draws timed calls, and what a screen reader says of them. */
+    fun plot(id: Int, plot: Plot, description: String)
 
     /** Keeps the phone's screen on. */
     fun keepOn(on: Boolean)

@@ -11,7 +11,6 @@ import java.io.File
 import java.io.InputStream
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
-import java.util.concurrent.atomic.AtomicBoolean
 
 /** A file that the user picked, and its size in bytes where that is known. */
 class Picked(val stream: InputStream, val size: Long?)
@@ -40,10 +39,13 @@ class Session(
 
     private val watchers = LinkedHashSet<(State) -> Unit>()
 
-    /** Set to end the benchmark that is going on; null where none is. */
-    private var stop: AtomicBoolean? = null
+    /** The benchmark that is going on; null where none is. */
+    var running: BenchmarkOrder? = null
+        private set
 
     // What follows is touched by the worker only.
+    @Volatile // read where a failure is told
+    private var opened: Model = Model.None
     private var classifier: Classifier? = null
     private var chosenEngine: String? = null
     private var chosenThreads = defaultThreads()
@@ -70,9 +72,7 @@ class Session(
     }
 
     /** Back to the bundle of the assets. */
-    fun openBuiltIn() = opening {
-        (store.builtIn(asset) ?: throw noBuiltIn()).also { store.forget() }
-    }
+    fun openBuiltIn() = opening(store::forget) { store.builtIn(asset) ?: throw noBuiltIn() }
 
     /** Tells an error of a screen. */
     fun show(error: Throwable) {
@@ -113,9 +113,8 @@ class Session(
      * @return False if one is going on already, which is not disturbed.
      */
     fun benchmark(order: BenchmarkOrder): Boolean {
-        if (stop != null) return false
-        val stop = AtomicBoolean()
-        this.stop = stop
+        if (running != null) return false
+        running = order
         state = state.copy(benchmark = BenchmarkState.Running())
         tell()
         worker.execute {
@@ -123,13 +122,13 @@ class Session(
                 release() // two copies of a model would cost memory, and the idle one's threads time
                 val file = order.file ?: store.builtIn(asset) ?: throw noBuiltIn()
                 val show = { running: BenchmarkState.Running -> change { copy(benchmark = running) } }
-                BenchmarkRun(order, file, cache, sensors(), loaders, show).run(stop::get)
+                BenchmarkRun(order, file, cache, sensors(), loaders, show).run(order.stop::get)
             } catch (error: Throwable) { // every error must be told, OutOfMemoryError and LinkageError, too
                 val failure = if (error is CancellationException) Failure.STOPPED else Failure.of(error)
                 BenchmarkState.Failed(failure.heardBy(order.listener))
             }
             change {
-                this@Session.stop = null
+                running = null
                 copy(benchmark = end)
             }
         }
@@ -138,30 +137,35 @@ class Session(
 
     /** Asks the benchmark that is going on to end. */
     fun cancel() {
-        stop?.set(true)
+        running?.stop?.set(true)
     }
 
-    private fun Failure.heardBy(listener: BenchmarkOrder.Listener): Failure = try {
-        listener.failed(this)
+    private fun Failure.heardBy(listener: BenchmarkOrder.Listener?): Failure = try {
+        listener?.failed(this)
         this
     } catch (error: Throwable) {
         Failure.of(error)
     }
 
-    /** Opens the bundle that [file] finds; a failure leaves what was there before. */
-    private fun opening(file: () -> File?) {
-        val before = state.model
+    /** Opens the bundle that [file] finds, then calls [after]; a failure leaves what was there before. */
+    private fun opening(after: () -> Unit = {}, file: () -> File?) {
         state = state.copy(model = Model.Opening, failure = null)
         tell()
-        work({ copy(model = if (before is Model.Ready) before else Model.None, failure = it) }) {
-            val found = file()
-            val model = if (found == null) Model.None else ready(found)
-            change { copy(model = model, answer = null) }
+        work({ copy(model = opened, failure = it) }) {
+            try {
+                val model = file()?.let(::ready) ?: Model.None
+                after()
+                opened = model
+                change { copy(model = model, answer = null) }
+            } finally {
+                store.drop()
+            }
         }
     }
 
     private fun ready(file: File): Model.Ready {
-        val entries = Bundle.open(file).manifest.answering
+        val bundle = Bundle.open(file)
+        val entries = bundle.manifest.answering
         val engines = loaders.filter { loader ->
             loader.unavailable() == null && entries.all { entry -> entry.programs.any { it.engine == loader.name } }
         }.map { it.name }
@@ -171,10 +175,11 @@ class Session(
         val loaded = load(file, cache, engine, chosenThreads, loaders = loaders)
         chosenEngine = engine
         classifier = loaded
+        val kept = store.keep(file)
         return Model.Ready(
-            file,
-            file != store.picked(),
-            Bundle.open(file).manifest.name,
+            kept,
+            kept != store.picked(),
+            bundle.manifest.name,
             engines,
             loaded.engineNames,
             loaded.distributions,

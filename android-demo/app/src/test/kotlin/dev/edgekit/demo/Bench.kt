@@ -78,7 +78,7 @@ internal class FakeScreen : Screen {
 
     override fun progress(id: Int, done: Int, total: Int) = Unit
 
-    override fun plot(id: Int, plot: Plot?, description: String) {
+    override fun plot(id: Int, plot: Plot, description: String) {
         this.plot = plot
         texts[id] = description
     }

@@ -1,5 +1,6 @@
 package dev.edgekit.demo
 
+import dev.edgekit.profile.PowerSample
 import java.io.File
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.jsonObject
@@ -102,6 +103,27 @@ class BenchmarkActivityTest {
             screen.click(R.id.start)
             assertEquals(strings("values")["error_option"], screen.texts[R.id.failure])
             assertEquals(BenchmarkState.Idle, bench.session.state.benchmark)
+        }
+    }
+
+    @Test
+    fun numbersMayBeTypedAsThePhonesLanguageWritesThem() = Bench().opened().use { bench ->
+        val screen = Shown(bench).begin().screen
+        for ((seconds, runs) in listOf("1,5" to "20", "١٫٥" to "٢٠")) {
+            screen.typed += mapOf(R.id.seconds to seconds, R.id.runs to runs)
+            screen.click(R.id.start)
+            val settings = bench.session.running!!.settings
+            assertEquals(1.5, settings.seconds!!, 0.0)
+            assertEquals(20, settings.runs)
+            bench.until("the end") { it.benchmark is BenchmarkState.Done }
+        }
+    }
+
+    @Test
+    fun aCurrentThatThePhoneDoesNotTellIsNotShown() {
+        for (untold in listOf(null, Long.MIN_VALUE, Int.MIN_VALUE.toLong())) {
+            val shown = FakeScreen().power(PowerSample(0, untold, null, null, 0, 3))
+            assertEquals(strings("values")["battery_discharging"], shown)
         }
     }
 }

@@ -174,4 +174,45 @@ class ClassifyActivityTest {
         assertNull(first.screen.texts[R.id.answer])
         assertTrue(second.screen.texts[R.id.answer] != null)
     }
+
+    @Test
+    fun aBundleThatFailsToLoadDoesNotReplaceTheOneThatWasPickedBefore() {
+        var broken = false
+        Bench(listOf(Broken(onLoad = { if (broken) error("odd") }))).opened().use { bench ->
+            val screen = Shown(bench).begin().screen
+            pick(bench, TestFiles.probe.readBytes())
+            val other = edited(TestFiles.probe, File(bench.folder, "other.edgekit"), manifest = { "$it " }).readBytes()
+            broken = true
+            pick(bench, other)
+            assertEquals(strings("values")["error_other"], screen.failure())
+            val kept = File(bench.folder, "bundles/picked.edgekit")
+            assertEquals(TestFiles.probe.length(), kept.length())
+            assertFalse(File(bench.folder, "bundles/incoming.edgekit").exists())
+            broken = false
+            screen.click(R.id.classify)
+            bench.until("an answer") { it.answer != null }
+        }
+    }
+
+    @Test
+    fun aPickThatFailsWhileTheFirstBundleOpensLeavesThatOne() = Bench().use { bench ->
+        Shown(bench).begin() // made anew under the file picker: its result comes at once
+        bench.session.pick { Picked(ByteArrayInputStream("no bundle".toByteArray()), null) }
+        bench.until("the refusal") { it.failure != null }
+        assertTrue("${bench.session.state.model}", bench.session.state.model is Model.Ready)
+    }
+
+    @Test
+    fun aBuiltInBundleThatFailsToLoadDoesNotForgetThePickedOne() {
+        var broken = false
+        Bench(listOf(Broken(onLoad = { if (broken) error("odd") }))).opened().use { bench ->
+            pick(bench, TestFiles.probe.readBytes())
+            broken = true
+            bench.session.openBuiltIn()
+            bench.until("the refusal") { it.failure != null }
+            broken = false
+            bench.session.classify("what a film")
+            bench.until("an answer") { it.answer != null }
+        }
+    }
 }

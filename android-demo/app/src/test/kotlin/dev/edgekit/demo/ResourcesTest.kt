@@ -50,6 +50,8 @@ class ResourcesTest {
                     val text = element.getAttribute("android:$name")
                     assertTrue("$text in ${file.name}", text.isEmpty() || text.startsWith("@string/"))
                 }
+                // A screen's state goes through one transaction of a megabyte, with all that was pasted into it.
+                if (element.tagName == "EditText") assertTrue(file.name, element.getAttribute("android:maxLength").toInt() <= 20_000)
                 val height = element.getAttribute("android:layout_height")
                 assertTrue("$height in ${file.name}", height in listOf("", "wrap_content", "match_parent"))
                 if (element.tagName in listOf("Button", "EditText", "Spinner", "CheckBox")) {
@@ -68,6 +70,23 @@ class ResourcesTest {
         val shown = Regex("""(write|setText|string)\((R\.id\.\w+, )?"""")
         for (file in File(main, "kotlin/dev/edgekit/demo").listFiles()!!) {
             assertTrue(file.name, !shown.containsMatchIn(file.readText()))
+        }
+    }
+
+    @Test
+    fun everyWidgetThatAScreenUsesIsInItsLayout() {
+        val shared = setOf("failure", "failure_message") // Screen.showFailure
+        for (name in listOf("Classify", "Benchmark", "Headless")) {
+            val code = File(main, "kotlin/dev/edgekit/demo/${name}Activity.kt").readText()
+            val used = Regex("""R\.id\.(\w+)""").findAll(code).map { it.groupValues[1] }.toSet() +
+                if ("showFailure" in code) shared else emptySet()
+            assertTrue(name, used.isNotEmpty())
+            val layouts = main.resolve("res").walk().filter { it.name == "${name.lowercase()}.xml" }.toList()
+            assertTrue(name, layouts.isNotEmpty())
+            for (layout in layouts) {
+                val ids = elements(layout).map { it.getAttribute("android:id").removePrefix("@+id/") }.toSet()
+                assertEquals("$layout", emptySet<String>(), used - ids)
+            }
         }
     }
 

@@ -47,9 +47,15 @@ class TextEncoderTest {
     }
 
     @Test
+    fun aPatternMayNumberSomeHundredCharacters() {
+        val encoder = TextEncoder(json(splitter = split(characters(600), "Isolated")), spec)
+        assertArrayEquals(intArrayOf(2, 1, 5, 1, 4, 3), encoder.ids("&good a"))
+    }
+
+    @Test
     fun whatThisAppDoesNotHaveIsRefused() {
         refused("no UTF-8", byteArrayOf(-1))
-        refused("cannot be read", "{".toByteArray())
+        refused("is not valid JSON", "{".toByteArray())
         refused("no object", "[]".toByteArray())
         refused("model 'BPE'", json(model = """{"type": "BPE", "vocab": {"a": 0}, "unk_token": "a"}"""))
         refused("unk_token 'b' is not in", json(model = MODEL.replace("\"[UNK]\", \"cont", "\"b\", \"cont")))
@@ -62,6 +68,11 @@ class TextEncoderTest {
         refused("pre_tokenizer 'Metaspace'", json(splitter = """{"type": "Metaspace"}"""))
         refused("no pre_tokenizer", json(splitter = "null"))
         refused("pattern '\\w+'", json(splitter = split("\\\\w+", "Removed")))
+        refused("pattern '[\\x{110000}]'", json(splitter = split("[\\\\x{110000}]", "Removed")))
+        refused("pattern '[\\x{5}-\\x{3}]'", json(splitter = split("[\\\\x{5}-\\\\x{3}]", "Removed")))
+        refused("Split by the pattern", json(splitter = split(characters(20_000), "Isolated")))
+        refused("is not valid JSON (it is nested too deeply)", "[".repeat(100_000).toByteArray())
+        refused("is not valid JSON (it is nested too deeply)", json(normalizer = nested(1_000)))
         refused("Split that is 'MergedWithNext'", json(splitter = split("[\\\\x{20}]", "MergedWithNext")))
         refused("or inverted", json(splitter = split("[\\\\x{20}]", "Removed").replace("false", "true")))
         refused("post_processor 'ByteLevel'", json(ends = """{"type": "ByteLevel"}"""))
@@ -107,8 +118,15 @@ class TextEncoderTest {
                 """"decoder": null, "model": $model}"""
             ).toByteArray()
 
+        fun nested(depth: Int): String = (1..depth).fold(BERT) { inner, _ ->
+            """{"type": "Sequence", "normalizers": [$inner]}"""
+        }
+
         fun split(pattern: String, behavior: String): String =
             """{"type": "Split", "pattern": {"Regex": "$pattern"}, "behavior": "$behavior", "invert": false}"""
+
+        fun characters(count: Int): String =
+            (0x4E00 until 0x4E00 + count).joinToString("", "[\\\\x{20}\\\\x{26}", "]") { "\\\\x{%X}".format(it) }
 
         fun token(content: String, id: Int): String =
             """{"id": $id, "content": "$content", "single_word": false, "lstrip": false, "rstrip": false, """ +
