@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -40,6 +41,7 @@ from test_cli import SCRIPT, edgekit
 from test_report import make_profile
 
 TRANSCRIPTS = Path(__file__).parent / "adb"
+ROOT = Path(__file__).parents[1]
 PROBE = Path(edgekit_runtime.__file__).with_name("probe.edgekit")
 
 
@@ -328,8 +330,37 @@ def test_what_is_no_apk_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.apk").write_text("no", encoding="utf-8")
     with pytest.raises(FileError, match="is no APK"):
         check_apk(tmp_path / "text.apk")
+    shutil.copy(PROBE, tmp_path / "zip.apk")
     with pytest.raises(FileError, match="is no APK"):
-        check_apk(PROBE)
+        check_apk(tmp_path / "zip.apk")
+
+
+def test_an_apk_of_another_name_is_refused_as_adb_would(apk: Path) -> None:
+    with pytest.raises(FileError, match=r"app.zip must be named \*.apk, or adb does not take it: rename it"):
+        check_apk(apk.rename("app.zip"))
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("my model.edgekit", "my_model.edgekit"),
+        ("-x.edgekit", "-x.edgekit"),
+        ("../é.v2", "_____v2.edgekit"),
+        (".edgekit", "bundle.edgekit"),
+        ("x" * 200, "x" * 100 + ".edgekit"),
+    ],
+)
+def test_a_bundles_name_becomes_one_that_the_app_takes(name: str, sent: str) -> None:
+    assert bench_module._plain(name) == sent
+    source = ROOT / "android-demo/app/src/main/kotlin/dev/edgekit/demo/PlainName.kt"
+    (allowed,) = re.findall(r'ALLOWED = Regex\("(.*)"\)', source.read_text(encoding="utf-8"))
+    assert re.fullmatch(allowed, sent)
+
+
+def test_progress_that_cannot_be_read_for_a_moment_is_not_told() -> None:
+    ears = Ears()
+    bench_module._tell({}, {"stage": "latency"}, ears)
+    assert not ears.stages and not ears.steps
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def to_profile(found: dict[str, Any]) -> Profile:
 
 def _plain(name: str) -> str:
     """A file's name as the app takes it, so that its profile tells of it."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name.removesuffix(SUFFIX))[:100] + SUFFIX
+    return (re.sub(r"[^A-Za-z0-9_-]", "_", name.removesuffix(SUFFIX))[:100] or "bundle") + SUFFIX
 
 
 def _start(phone: Phone, extras: dict[str, str]) -> None:
@@ -145,7 +145,7 @@ def _wait(phone: Phone, folder: RunFolder, listener: Listener, limit_s: float) -
 def _tell(progress: dict[str, Any], before: dict[str, Any], listener: Listener) -> None:
     """Passes the app's progress on."""
     stage, done, total = progress.get("stage"), progress.get("done"), progress.get("total")
-    if stage != before.get("stage"):
+    if stage is not None and stage != before.get("stage"):
         listener.stage(f"The phone measures: {stage}")
     if isinstance(done, int) and isinstance(total, int) and total > 0:
         listener.progress(done, total)

@@ -34,10 +34,12 @@ def check_apk(path: Path) -> None:
     """Refuses what is no APK, before a phone is asked.
 
     Raises:
-        FileError: It is missing, or no APK.
+        FileError: It is missing, not named as one, or no APK.
     """
     if not path.is_file():
         raise FileError(f"there is no file {path}: edgekit android build makes the APK, --apk FILE takes another")
+    if path.suffix.lower() != ".apk":
+        raise FileError(f"{path} must be named *.apk, or adb does not take it: rename it")
     try:
         with zipfile.ZipFile(path) as apk:
             complete = "AndroidManifest.xml" in apk.namelist()
