@@ -262,6 +262,17 @@ def test_an_apk_that_lacks_a_class_is_refused(built: Any) -> None:
         checks.check_code(Path(built.apk), ["dev/edgekit/demo/R", "dev/edgekit/Nowhere"])
 
 
+def test_an_apk_without_the_tables_of_characters_is_refused(built: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built.apk) as archive:
+        checks.check_resources(archive)
+    with zipfile.ZipFile(tmp_path / "bare.apk", "w") as archive:
+        archive.writestr("classes.dex", b"")
+        with pytest.raises(
+            errors.ApkError, match=r"lacks dev/edgekit/text/simplified.txt, dev/edgekit/text/unicode.txt"
+        ):
+            checks.check_resources(archive)
+
+
 def test_an_unsigned_apk_is_refused(built: Any, tmp_path: Path) -> None:
     unsigned = tmp_path / "unsigned.apk"
     with zipfile.ZipFile(built.apk) as source, zipfile.ZipFile(unsigned, "w") as target:

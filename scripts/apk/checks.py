@@ -13,7 +13,7 @@ import elf
 import programs
 import tools
 from errors import ApkError
-from layout import ABIS, APPLICATION
+from layout import ABIS, APPLICATION, MAIN
 from package import BUNDLE
 
 from edgekit_runtime.bundle import open_bundle
@@ -86,6 +86,7 @@ def check(apk: Path, versions: dict[str, str], version_name: str, classes: Seque
     try:
         with zipfile.ZipFile(apk) as archive:
             libraries = {name: archive.read(name) for name in archive.namelist() if name.startswith("lib/")}
+            check_resources(archive)
             operators = check_bundle(archive, libraries)
     except zipfile.BadZipFile as error:
         raise ApkError(f"{apk} is no APK ({error}); build it again") from error
@@ -173,6 +174,14 @@ def check_libraries(libraries: dict[str, bytes]) -> dict[str, int]:
                 raise ApkError(f"lib/{abi}/{name} needs {', '.join(absent)}, which neither the APK nor Android has")
             pages[abi] = min(pages.get(abi, read.page_bytes), read.page_bytes)
     return pages
+
+
+def check_resources(archive: zipfile.ZipFile) -> None:
+    """What the code reads by its class loader, tables of characters, lies where that looks."""
+    folder = MAIN / "resources"
+    wanted = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    if absent := sorted(wanted - set(archive.namelist())):
+        raise ApkError(f"the APK lacks {', '.join(absent)}, without which no text becomes ids; build it again")
 
 
 def check_bundle(archive: zipfile.ZipFile, libraries: dict[str, bytes]) -> list[str]:
