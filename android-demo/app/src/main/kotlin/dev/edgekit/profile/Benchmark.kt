@@ -87,20 +87,19 @@ class Benchmark(
      */
     fun run(stop: () -> Boolean = { false }, progress: Progress = Progress { _, _, _ -> }): Profile {
         val watch = ThermalWatch(thermal, clock)
-        val look = { if (stop()) throw CancellationException("the benchmark was stopped") }
+        val look = {
+            if (stop()) throw CancellationException("the benchmark was stopped")
+            watch.poll() // between calls, so that heat is told once a second however long a round is
+        }
         val timing = Timing(clock, look)
         watch.poll()
         val before = linux.conditions(watch.latest())
         val device = linux.device(phone)
         val pace = settings.run { Pace(seconds, runs, warmup) }
         val timed = timing.inTurns(listOf(classify), texts, pace) { done, total ->
-            watch.poll()
             progress.at(Stage.LATENCY, done, total)
         }.single()
-        val byBucket = lengths(timing) { done, total ->
-            watch.poll()
-            progress.at(Stage.LENGTHS, done, total)
-        }
+        val byBucket = lengths(timing) { done, total -> progress.at(Stage.LENGTHS, done, total) }
         val memory = linux.memory()
         val measured = settings.energy?.let { energy(it, watch, look, progress) }
         watch.poll()

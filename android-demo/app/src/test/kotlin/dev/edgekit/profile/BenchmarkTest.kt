@@ -121,6 +121,13 @@ class BenchmarkTest {
     }
 
     @Test
+    fun `heat is asked for within long rounds, too`() {
+        phone.benchmark(quiet.copy(runs = 40, warmup = 0), listOf("word ".repeat(300).trim())).run()
+        val gaps = phone.polls.zipWithNext { one, two -> two - one }
+        assertTrue("$gaps", gaps.size > 10 && gaps.max() < 1_500)
+    }
+
+    @Test
     fun `heat is asked for once a second at most, and no number is no headroom`() {
         phone.heat = { ThermalSample(it, 0, if (phone.polls.size > 1) Float.NaN else 0.4f) }
         val profile = phone.benchmark(BenchmarkSettings(seconds = 3.0)).run()
