@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -147,7 +149,7 @@ def test_both_builds_have_the_same_sources_and_settings() -> None:
     assert package_of_manifest is None  # Gradle's plug-in refuses one
 
 
-RUNTIME = ("bundle", "text", "engine", "classify", "profile", "energy")
+RUNTIME = ("json", "bundle", "text", "engine", "classify", "profile", "energy")
 """Packages that an app of anyone's may take: they know neither Android nor this app."""
 
 
@@ -194,6 +196,12 @@ def declared_cases() -> set[str]:
     files = [file for file in (layout.TEST / "kotlin").rglob("*.kt") if "@Test" in file.read_text(encoding="utf-8")]
     assert files
     return {str(file.relative_to(layout.TEST / "kotlin").with_suffix("")).replace("/", ".") for file in files}
+
+
+def test_the_speed_of_the_tokenizer_is_told(build: Any) -> None:
+    said = unit_tests.run_speed(build, lambda line: None)
+    found = re.match(r"(\d+) texts a second\n\d+ ms to read 30522 pieces", said)
+    assert found and int(found[1]) > 20_000
 
 
 def test_a_failing_test_is_told(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,6 +460,27 @@ def test_an_npm_package_of_other_contents_is_refused(tmp_path: Path, monkeypatch
 
 
 # Interrupted.
+
+
+def test_an_interrupted_or_hindered_command_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("apk_main", SCRIPTS / "__main__.py")
+    assert spec is not None and spec.loader is not None
+    command = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(command)
+    for error, status, line in (
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.apk"), 1, "No space left on device at x.apk; make room"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing half-written was left behind"),
+    ):
+        monkeypatch.setattr(builder, "build_apk", lambda *arguments, error=error: raising(error))
+        assert command.main(["build"]) == status
+        told = capsys.readouterr().err
+        assert line in told and told.count("\n") == 1
+
+
+def raising(error: BaseException) -> None:
+    raise error
 
 
 def test_a_killed_build_leaves_the_apk_as_it_was(build: Any, built: Any, tmp_path: Path) -> None:

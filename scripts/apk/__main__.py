@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        The exit status: 0, or 1 when something failed.
+        The exit status: 0, 1 when something failed, or 130 when it was interrupted.
     """
     parser = argparse.ArgumentParser(prog="python scripts/apk", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -45,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgekitError as error:
         _say(f"error: {error}")
         return 1
+    except OSError as error:  # a full disk, say
+        where = f" at {error.filename}" if error.filename else ""
+        _say(f"error: the system says: {error.strerror or error}{where}; make room or mend it, and run this again")
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; nothing half-written was left behind")
+        return 130
 
 
 def _build(options: argparse.Namespace) -> int:

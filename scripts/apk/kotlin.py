@@ -79,9 +79,10 @@ def fingerprint(inputs: Sequence[Path], words: Sequence[str] = ()) -> str:
 
 
 def _diagnostics(output: str) -> str:
-    """What the compiler has against the sources, without its warnings."""
+    """What the compiler has against the sources, without its warnings; or what it failed of, without its stack trace."""
     blocks = re.split(r"\n(?=\S+\.kt:\d+)", output)
-    return "\n".join(block.strip() for block in blocks if " error: " in block) or output
+    errors = "\n".join(block.strip() for block in blocks if " error: " in block)
+    return errors or "\n".join(line for line in output.splitlines() if not line.startswith("\tat "))
 
 
 def _quoted(word: str) -> str:

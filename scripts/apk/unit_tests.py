@@ -21,7 +21,8 @@ from errors import ApkError
 from layout import CHECKOUT, MAIN, TEST, Build
 
 RUNNER = Path(__file__).with_name("RunTests.java")
-SPEED, SPEED_NEEDS = "dev.edgekit.text.TokenizerSpeed", ("dev/edgekit/EdgekitException.kt", "dev/edgekit/text")
+SPEED = "dev.edgekit.text.TokenizerSpeed"
+SPEED_NEEDS = ("dev/edgekit/EdgekitException.kt", "dev/edgekit/json", "dev/edgekit/text")
 
 
 @dataclass(frozen=True)

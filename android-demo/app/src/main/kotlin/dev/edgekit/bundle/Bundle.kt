@@ -2,6 +2,7 @@ package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
 import dev.edgekit.BundleIntegrityException
+import dev.edgekit.json.quoted
 import java.io.File
 import java.util.zip.CRC32
 

@@ -1,6 +1,7 @@
 package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
+import dev.edgekit.json.Json
 
 /**
  * How several models give one answer: the manifest's key `combine` (docs/combining.md).

@@ -2,6 +2,8 @@ package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
 import dev.edgekit.GoldenMismatchException
+import dev.edgekit.json.Json
+import dev.edgekit.json.quoted
 import kotlin.math.abs
 
 /** One text with its token ids and, for each program file, its logits; see [Golden.goldenKey] for older runtimes. */

@@ -2,6 +2,7 @@ package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
 import dev.edgekit.BundleVersionException
+import dev.edgekit.json.Json
 import dev.edgekit.text.TextSpec
 
 /**

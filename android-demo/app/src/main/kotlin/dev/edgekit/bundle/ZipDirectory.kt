@@ -1,6 +1,7 @@
 package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
+import dev.edgekit.json.decodeUtf8
 import java.io.File
 import java.io.RandomAccessFile
 import java.nio.ByteBuffer

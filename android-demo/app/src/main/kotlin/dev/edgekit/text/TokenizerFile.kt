@@ -1,7 +1,7 @@
 package dev.edgekit.text
 
 import dev.edgekit.BundleException
-import dev.edgekit.bundle.Json
+import dev.edgekit.json.Json
 import java.util.regex.Pattern
 import java.util.regex.PatternSyntaxException
 import kotlinx.serialization.json.JsonArray

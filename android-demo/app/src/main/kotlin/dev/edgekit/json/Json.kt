@@ -1,4 +1,4 @@
-package dev.edgekit.bundle
+package dev.edgekit.json
 
 import dev.edgekit.BundleException
 import java.nio.ByteBuffer
