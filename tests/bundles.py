@@ -17,6 +17,24 @@ from edgekit_runtime.bundle import MANIFEST, write_bundle_file
 from edgekit_runtime.golden import Golden, GoldenText
 from edgekit_runtime.manifest import Manifest, ModelEntry, Program, TensorSpec, TextSpec
 
+NO_PLAIN_NAMES = (
+    "../x",
+    "..",
+    "/etc/passwd",
+    "a\\b",
+    "..\\x",
+    "C:x",
+    "sub/x",
+    "sub/",
+    ".hidden",
+    "",
+    "a\0b",
+    "naïve",
+    "x\n",
+    "a b",
+)
+"""Names of entries that every reader refuses."""
+
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3}
 WORDS = ("a", "good", "bad", "film", "very", "##ly", "好", "坏", "😀")
 

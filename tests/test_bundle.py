@@ -17,6 +17,7 @@ import pytest
 from bundles import (
     COMPRESSED_SIZE,
     HEADER_OFFSET,
+    NO_PLAIN_NAMES,
     PROGRAM,
     SIZE,
     directory_entry,
@@ -180,25 +181,7 @@ def test_a_signature_is_no_extra_entry(made: Path, tmp_path: Path) -> None:
     read_everything(signed)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../x",
-        "..",
-        "/etc/passwd",
-        "a\\b",
-        "..\\x",
-        "C:x",
-        "sub/x",
-        "sub/",
-        ".hidden",
-        "",
-        "a\0b",
-        "naïve",
-        "x\n",
-        "a b",
-    ],
-)
+@pytest.mark.parametrize("name", NO_PLAIN_NAMES)
 def test_names_that_are_no_plain_file_names(made: Path, tmp_path: Path, name: str) -> None:
     pairs = [*entries(made).items(), (name, b"x")]
     refused(write_zip(tmp_path / "x.edgekit", pairs), BundleError, "no plain file name; do not trust")
