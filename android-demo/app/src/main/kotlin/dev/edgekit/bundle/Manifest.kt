@@ -4,6 +4,7 @@ import dev.edgekit.BundleException
 import dev.edgekit.BundleVersionException
 import dev.edgekit.json.Json
 import dev.edgekit.text.TextSpec
+import kotlinx.serialization.json.JsonElement
 
 /**
  * One input or output of a program.
@@ -41,8 +42,8 @@ data class ModelEntry(val role: String, val text: TextSpec, val golden: String, 
 data class FileEntry(val sha256: String, val bytes: Long)
 
 /**
- * What a bundle says of itself (`manifest.json`, docs/bundle.md); `history` and `verify`, which no reader needs, are
- * checked and not kept. Without [combine] the model of role `main` answers, whatever others there are.
+ * What a bundle says of itself (`manifest.json`, docs/bundle.md). [history] is checked and kept as it stands, for
+ * profiles; `verify`, which nobody here needs, is checked and not kept. Without [combine] the model of role `main` answers, whatever others there are.
  */
 data class Manifest(
     val name: String,
@@ -50,6 +51,7 @@ data class Manifest(
     val models: List<ModelEntry>,
     val combine: Combination?,
     val files: Map<String, FileEntry>,
+    val history: List<JsonElement>,
     val schemaVersion: Long,
 ) {
     /** The models that answer, in the order in which they are asked. */
@@ -85,9 +87,9 @@ data class Manifest(
                 combine = root.find("combine")?.takeUnless { it.isNull }?.let(Combination::decode),
                 files = root.find("files")?.entries().orEmpty()
                     .mapValues { (_, file) -> FileEntry(file["sha256"].text(), file["bytes"].whole()) },
+                history = root.find("history")?.list().orEmpty().onEach(::checkStep).map { it.value },
                 schemaVersion = version,
             )
-            root.find("history")?.list()?.forEach(::checkStep)
             root.find("verify")?.list()?.forEach(::checkReport)
             check(manifest)
             return manifest

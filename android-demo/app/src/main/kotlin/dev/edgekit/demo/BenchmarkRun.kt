@@ -1,6 +1,5 @@
 package dev.edgekit.demo
 
-import dev.edgekit.BundleException
 import dev.edgekit.bundle.Bundle
 import dev.edgekit.bundle.Golden
 import dev.edgekit.classify.Classifier
@@ -13,12 +12,9 @@ import dev.edgekit.profile.Stage
 import dev.edgekit.profile.Subject
 import dev.edgekit.profile.ThermalGauge
 import dev.edgekit.profile.ThermalSample
-import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonArray
-import kotlinx.serialization.json.JsonObject
 import java.io.File
 import java.util.concurrent.CancellationException
-import java.util.zip.ZipFile
 
 /** Loads [file] anew, times it, and writes the profile. [show] hears of it ten times a second at most. */
 internal class BenchmarkRun(
@@ -95,20 +91,12 @@ internal class BenchmarkRun(
             threads = order.threads,
             loadMs = loadMs,
             firstMs = firstMs,
-            history = history(),
+            history = JsonArray(bundle.manifest.history),
             lengths = first.engine.lengths?.toList() ?: first.spec.buckets,
             maxLength = first.spec.maxLength,
             tokens = { first.encoder.wholeIds(it).size },
             edgekit = sensors.phone.app,
         )
-    }
-
-    /** How the model was made, as it stands in the manifest. */
-    private fun history(): JsonArray = ZipFile(file).use { zip ->
-        val entry = zip.getEntry(Bundle.MANIFEST)
-            ?: throw BundleException("${file.name} has no ${Bundle.MANIFEST}: pick it again")
-        val manifest = Json.parseToJsonElement(zip.getInputStream(entry).readBytes().toString(Charsets.UTF_8))
-        (manifest as? JsonObject)?.get("history") as? JsonArray ?: JsonArray(emptyList())
     }
 
     private companion object {

@@ -15,7 +15,7 @@ import kotlinx.serialization.json.JsonPrimitive
  * A value in a JSON file and where it stands there, which each error names. What is accepted is what Python's `json`
  * accepts, but in UTF-8 alone: of keys that occur twice the last, and NaN and Infinity.
  */
-internal class Json private constructor(private val value: JsonElement, private val where: String) {
+internal class Json private constructor(val value: JsonElement, private val where: String) {
     val isNull: Boolean get() = value is JsonNull
 
     val isObject: Boolean get() = value is JsonObject
