@@ -43,7 +43,8 @@ data class FileEntry(val sha256: String, val bytes: Long)
 
 /**
  * What a bundle says of itself (`manifest.json`, docs/bundle.md). [history] is checked and kept as it stands, for
- * profiles; `verify`, which nobody here needs, is checked and not kept. Without [combine] the model of role `main` answers, whatever others there are.
+ * profiles; `verify`, which nobody here needs, is checked and not kept. Without [combine] the model of role `main`
+ * answers, whatever others there are.
  */
 data class Manifest(
     val name: String,
