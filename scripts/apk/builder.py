@@ -25,7 +25,7 @@ import sources
 import tools
 from layout import ABIS, CACHE, CATALOGUE, MAIN, POM, Build
 
-from edgekit_runtime.bundle import open_bundle
+from edgekit_runtime.bundle import open_bundle, replacing
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def build_apk(
         if built is None:
             built = _build(build, clock, engine, libraries, bundle)
             whole = json.dumps({"inputs": digest, "built": asdict(built)}, indent=2)
-            package.replace_text(record, whole)
+            with replacing(record) as file:
+                file.write(whole.encode())
     return built
 
 

@@ -90,13 +90,6 @@ def debug_key(path: Path) -> Path:
     return path
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file beside and renames it: it is never half there."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def contents(apk: Path) -> dict[str, int]:
     """Bytes of an APK, as they lie in it, by kind."""
     sums = {"code": 0, **dict.fromkeys(ABIS, 0), "assets": 0, "resources and signature": 0}
