@@ -172,11 +172,17 @@ def test_a_score_at_the_threshold_is_sure_enough(tmp_path: Path) -> None:
             assert classify("good").model == classify.predict(["good"])[0].model == who
 
 
-def test_a_student_that_answers_nan_is_not_sure(tmp_path: Path) -> None:
-    broken = {**SURE_OF_GOOD, FILM: (math.nan, math.nan)}
-    path = make(tmp_path / "x.edgekit", {**PAIR, "student": broken}, CASCADE)
+@pytest.mark.parametrize("role", ["student", "main"])
+@pytest.mark.parametrize("answer", [(math.nan, math.nan), (0.0, math.nan), (math.inf, -math.inf), (-math.inf, 1.0)])
+def test_an_answer_that_is_no_finite_number_is_an_error_and_no_doubt(
+    tmp_path: Path, role: str, answer: tuple[float, float]
+) -> None:
+    path = make(tmp_path / "x.edgekit", {**PAIR, role: {**PAIR[role], BAD: answer}}, CASCADE)
     with ek.load(path, verify=False) as classify:
-        assert classify("good film").model == classify.predict(["good film"])[0].model == "main"
+        assert classify("good").model == "student"
+        for ask in (classify, lambda text: classify.predict([text])):
+            with pytest.raises(EngineError, match=rf"answers \[.*no finite numbers, by {role}.table"):
+                ask("bad")
 
 
 def test_predict_keeps_the_order_and_asks_main_only_where_it_must(cascade: Path) -> None:

@@ -93,7 +93,13 @@ def test_the_list_of_examples_is_whole_and_its_commands_are_theirs() -> None:
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("stream.py", []), ("watch_folder.py", ["."]), ("service.py", ["--port", "0"]), ("batch_csv.py", ["a", "b"])],
+    [
+        ("stream.py", []),
+        ("watch_folder.py", ["."]),
+        ("service.py", ["--port", "0"]),
+        ("batch_csv.py", ["a", "b"]),
+        ("snapshots.py", ["a"]),
+    ],
 )
 def test_a_bundle_that_is_missing_is_one_clear_line(name: str, arguments: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
@@ -421,6 +427,26 @@ def test_batch_csv_leaves_nothing_half_written(
     assert "batch_csv.py: " in done.stderr and message in done.stderr and "Traceback" not in done.stderr
     assert (tmp_path / "out.csv").read_text() == "from before"
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+# snapshots.py
+
+
+def test_snapshots_are_written_while_texts_come_and_at_the_end(bundle: Path, tmp_path: Path) -> None:
+    place = tmp_path / "snapshot.json"
+    with running(command("snapshots.py", bundle, place, "--every", "0.05")) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"the film was good\n")
+        assert json.loads(line_of(process.stdout))["label"] == "positive"
+        until(lambda: place.exists() and json.loads(place.read_text())["texts"] == 1, process)
+        process.stdin.write(b"an awful room\n" * 300)
+        process.stdin.close()
+        assert len(process.stdout.readlines()) == 300
+        assert process.wait(30) == 0
+        assert process.stderr is not None and b"drift alarm over 301 texts: labels" in process.stderr.read()
+    found = json.loads(place.read_text())
+    assert (found["texts"], found["labels"]["negative"]["count"], found["drift"]["level"]) == (301, 300, "alarm")
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot.json"]
 
 
 # first_steps.ipynb

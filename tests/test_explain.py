@@ -127,8 +127,8 @@ def test_a_text_that_just_fits_is_explained_whole(short: ek.Classifier) -> None:
 def test_the_number_of_classifications_is_bounded(classify: ek.Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs that the tokenizer drops never reach the cut, so that only this bound holds."""
     text, batches = "good" + " \ufffd" * (2 * MAX_WORDS), []
-    predict = classify.predict
-    monkeypatch.setattr(classify, "predict", lambda texts: batches.append(len(texts)) or predict(texts))
+    predict = classify._unwatched
+    monkeypatch.setattr(classify, "_unwatched", lambda texts: batches.append(len(texts)) or predict(texts))
     explanation = classify.explain(text)
     assert len(classify.encoder.ids(text)) == 3
     assert sum(batches) - 1 == len(explanation.words) == (2 * MAX_WORDS + 1 + 2) // 3

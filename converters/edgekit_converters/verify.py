@@ -27,6 +27,9 @@ from edgekit_runtime.errors import GateError, GoldenMismatchError
 from edgekit_runtime.golden import Golden, GoldenText, check_golden, golden_key
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import HistoryStep, Manifest, TextSpec, Verification
+from edgekit_runtime.monitoring.pieces import PieceCounter
+from edgekit_runtime.monitoring.reference import Reference, reference_of
+from edgekit_runtime.prediction import softmax
 from edgekit_runtime.progress import Listener
 from edgekit_runtime.text import TextEncoder, load_tokenizer
 
@@ -47,6 +50,7 @@ class Verified:
         programs: The lowered programs.
         reports: One a program, and one more where it was run on an older runtime, too.
         golden: The texts for the bundle's self-test, with each program's logits.
+        reference: How the first program's answers to labelled texts are spread, for monitors; None without such texts.
     """
 
     model: TextModel
@@ -54,6 +58,7 @@ class Verified:
     programs: tuple[Lowered, ...]
     reports: tuple[Verification, ...]
     golden: Golden
+    reference: Reference | None = None
 
     def part(self, history: Sequence[HistoryStep]) -> Part:
         """What is packed: the model as verified, and the stages that made it."""
@@ -67,6 +72,7 @@ class Verified:
             contents={lowered.program.file: lowered.data for lowered in self.programs},
             reports=self.reports,
             history=tuple(history),
+            reference=self.reference,
         )
 
 
@@ -139,8 +145,18 @@ def verify(
             verified,
             programs=(*verified.programs, *alone.programs),
             reports=(*verified.reports, *alone.reports),
+            reference=verified.reference or _spread(logits, reference, encoder),
         )
     return verified
+
+
+def _spread(logits: NDArray[np.float32], reference: _Reference, encoder: TextEncoder) -> Reference | None:
+    """How a program's answers to labelled texts are spread; the built-in sample is like nobody's texts."""
+    if reference.labels is None:
+        return None
+    counter = PieceCounter(encoder)
+    probabilities = np.array([softmax(row) for row in logits.tolist()])
+    return reference_of(probabilities, [counter.count(ids) for ids in reference.ids])
 
 
 def _check_again(lowered: Lowered, labels: Sequence[str], encoder: TextEncoder, golden: Golden) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 
 from edgekit_runtime.combination import MAIN
 from edgekit_runtime.engines import Engine
-from edgekit_runtime.errors import EngineError
+from edgekit_runtime.errors import EngineError, OptionError
 from edgekit_runtime.explain import Explanation, explain
 from edgekit_runtime.manifest import Manifest, Program
+from edgekit_runtime.monitoring.monitor import Monitor
+from edgekit_runtime.monitoring.pieces import PieceCounter
 from edgekit_runtime.prediction import Prediction, prediction, softmax
 from edgekit_runtime.text import TextEncoder
 
@@ -43,6 +47,8 @@ class Classifier:
         self.labels = manifest.labels
         self.role = role
         self._lock = threading.Lock()
+        self._first = encoder
+        self._watch: _Watch | None = None
 
     @property
     def members(self) -> tuple[Classifier, ...]:
@@ -64,6 +70,30 @@ class Classifier:
         """Precision of the program; of several models in different ones, each."""
         return _each(member.program.scheme for member in self.members)
 
+    @property
+    def monitor(self) -> Monitor:
+        """What counts the answers (docs/monitoring.md).
+
+        Raises:
+            OptionError: Nothing counts them: neither ``load`` nor :meth:`watch` was asked to.
+        """
+        if self._watch is None:
+            raise OptionError("nothing watches this classifier: load the bundle with monitor=True")
+        return self._watch.monitor
+
+    def watch(self, monitor: Monitor) -> None:
+        """Has a monitor count every text from now on, each once; texts of :meth:`explain` and golden texts are not counted.
+
+        Raises:
+            OptionError: The monitor has other labels.
+        """
+        if monitor.labels != self.labels:
+            raise OptionError(
+                f"the monitor counts the labels {', '.join(monitor.labels)}, and the bundle has {', '.join(self.labels)}: "
+                "make one with the bundle's"
+            )
+        self._watch = _Watch(monitor, PieceCounter(self._first))
+
     def __call__(self, text: str) -> Prediction:
         """Classifies one text of any length; it is cut at the bundle's ``max_length`` tokens.
 
@@ -72,7 +102,17 @@ class Classifier:
             EngineError: The engine failed.
         """
         check_text(text)
-        return self.predict_ids(self.encoder.ids(text))
+        if self._watch is None:
+            return self._answer(text, self._first.ids(text))
+        begin = time.perf_counter_ns()
+        try:
+            ids = self._first.ids(text)
+            answer = self._answer(text, ids)
+        except Exception:
+            self._watch.monitor.failed()
+            raise
+        self._watch(answer, ids, time.perf_counter_ns() - begin)
+        return answer
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Classifies several texts and keeps their order.
@@ -82,7 +122,19 @@ class Classifier:
             EngineError: The engine failed.
         """
         check_texts(texts)
-        return [self.predict_ids(ids) for ids in self.encoder.ids_of(texts)]
+        if self._watch is None:
+            return self._answers(texts, self._first.ids_of(texts))
+        begin = time.perf_counter_ns()
+        try:
+            rows = self._first.ids_of(texts)
+            answers = self._answers(texts, rows)
+        except Exception:
+            self._watch.monitor.failed(len(texts))
+            raise
+        each = (time.perf_counter_ns() - begin) / max(1, len(texts))
+        for answer, ids in zip(answers, rows, strict=True):
+            self._watch(answer, ids, each)
+        return answers
 
     def explain(self, text: str) -> Explanation:
         """Classifies a text and says which words made the answer (docs/explain.md).
@@ -94,16 +146,27 @@ class Classifier:
             TypeError: ``text`` is no string.
             EngineError: The engine failed.
         """
-        return explain(self.predict, [member.encoder for member in self.members], text)
+        return explain(self._unwatched, [member.encoder for member in self.members], text)
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The program's raw answer to token ids of at most ``max_length``: (classes,) logits."""
+        """The program's raw answer to token ids of at most ``max_length``: (classes,) finite logits.
+
+        Raises:
+            EngineError: The engine failed, or its answer is NaN or infinite.
+            BundleError: An id is none of the model's.
+        """
         padded, mask = self.encoder.pad(ids, self.engine.lengths)
         with self._lock:
             logits = self.engine.run(padded, mask)
-        if len(logits) != len(self.labels):
+        if np.shape(logits) != (len(self.labels),):
             raise EngineError(
-                f"the program gives {len(logits)} logits for {len(self.labels)} labels; convert the model anew"
+                f"the program gives {' x '.join(map(str, np.shape(logits)))} logits for {len(self.labels)} labels; "
+                "convert the model anew"
+            )
+        if not math.isfinite(sum(logits.tolist())):  # of so few numbers a tenth of the time that numpy takes
+            raise EngineError(
+                f"{self.engine.distribution} answers {logits.tolist()}, which are no finite numbers, by {self.program.file}: "
+                "try another engine, or convert the model anew with another --quantize scheme"
             )
         return logits
 
@@ -122,7 +185,49 @@ class Classifier:
 
     def predict_ids(self, ids: Sequence[int]) -> Prediction:
         """Classifies a text that is token ids already, at most ``max_length`` of them."""
+        if self._watch is None:
+            return Classifier._answer(self, "", ids)
+        begin = time.perf_counter_ns()
+        try:
+            answer = Classifier._answer(self, "", ids)
+        except Exception:
+            self._watch.monitor.failed()
+            raise
+        self._watch(answer, ids, time.perf_counter_ns() - begin)
+        return answer
+
+    def _answer(self, text: str, ids: Sequence[int]) -> Prediction:
+        """The answer to a text, of which there are the ids for the model that is asked first."""
         return prediction(self.labels, softmax(self.logits(ids).tolist()), self.role)
+
+    def _answers(self, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Prediction]:
+        """The answers to several texts, likewise."""
+        return [self._answer(text, ids) for text, ids in zip(texts, rows, strict=True)]
+
+    def _unwatched(self, texts: Sequence[str]) -> list[Prediction]:
+        """The answers to several texts that do not count."""
+        check_texts(texts)
+        return self._answers(texts, self._first.ids_of(texts))
+
+
+class _Watch:
+    """Tells a monitor of answers."""
+
+    def __init__(self, monitor: Monitor, pieces: PieceCounter) -> None:
+        self.monitor = monitor
+        self._pieces = pieces
+
+    def __call__(self, answer: Prediction, ids: Sequence[int], nanoseconds: float) -> None:
+        tokens, pieces, unknown = self._pieces.count(ids)
+        self.monitor.observe(
+            answer.label,
+            answer.score,
+            nanoseconds / 1e6,
+            tokens=tokens,
+            pieces=pieces,
+            unknown=unknown,
+            cut=tokens >= self._pieces.max_length,
+        )
 
 
 def _each(names: Iterable[str]) -> str:

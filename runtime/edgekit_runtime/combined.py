@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit_runtime.classifier import Classifier, check_text, check_texts
+from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.combination import AVERAGE, CASCADE, MAIN
 from edgekit_runtime.manifest import Manifest, TextSpec
 from edgekit_runtime.prediction import Prediction, prediction
@@ -29,8 +29,9 @@ class Combined(Classifier):
         super().__init__(manifest, main.engine, main.encoder, main.program)
         self._lock = main._lock
         self._members = tuple(members)
+        self._first = members[0].encoder
         specs = [member.encoder.spec for member in members]
-        self._new_ids = (True, *(not same_ids(one, other) for one, other in itertools.pairwise(specs)))
+        self._new_ids = (False, *(not same_ids(one, other) for one, other in itertools.pairwise(specs)))
 
     @property
     def members(self) -> tuple[Classifier, ...]:
@@ -53,9 +54,7 @@ class Cascade(Combined):
         assert manifest.combine is not None and manifest.combine.threshold is not None
         self._threshold = manifest.combine.threshold
 
-    def __call__(self, text: str) -> Prediction:
-        check_text(text)
-        ids: list[int] = []
+    def _answer(self, text: str, ids: Sequence[int]) -> Prediction:
         for member, new_ids in zip(self._members, self._new_ids, strict=True):
             if new_ids:
                 ids = member.encoder.ids(text)
@@ -64,10 +63,9 @@ class Cascade(Combined):
                 break
         return answer
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        check_texts(texts)
+    def _answers(self, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Prediction]:
         answers: dict[int, Prediction] = {}
-        ids: dict[int, list[int]] = {}
+        ids: dict[int, Sequence[int]] = dict(enumerate(rows))
         unsure: Sequence[int] = range(len(texts))
         for member, new_ids in zip(self._members, self._new_ids, strict=True):
             if new_ids:
@@ -85,9 +83,7 @@ class Average(Combined):
     mixture of deep ensembles (Lakshminarayanan et al., 2017, arXiv 1612.01474).
     """
 
-    def __call__(self, text: str) -> Prediction:
-        check_text(text)
-        ids: list[int] = []
+    def _answer(self, text: str, ids: Sequence[int]) -> Prediction:
         answers = []
         for member, new_ids in zip(self._members, self._new_ids, strict=True):
             if new_ids:
@@ -95,14 +91,12 @@ class Average(Combined):
             answers.append(member.predict_ids(ids))
         return self._mean(answers)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        check_texts(texts)
-        ids: list[list[int]] = []
+    def _answers(self, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Prediction]:
         columns = []
         for member, new_ids in zip(self._members, self._new_ids, strict=True):
             if new_ids:
-                ids = member.encoder.ids_of(texts)
-            columns.append([member.predict_ids(each) for each in ids])
+                rows = member.encoder.ids_of(texts)
+            columns.append([member.predict_ids(ids) for ids in rows])
         return [self._mean(answers) for answers in zip(*columns, strict=True)]
 
     def _mean(self, answers: Sequence[Prediction]) -> Prediction:

@@ -18,6 +18,7 @@ from edgekit_runtime import jsonio
 from edgekit_runtime.combination import AVERAGE, CASCADE, MAIN, Combination
 from edgekit_runtime.errors import DataError, GateError
 from edgekit_runtime.manifest import HistoryStep
+from edgekit_runtime.monitoring.reference import Reference, reference_of
 from edgekit_runtime.progress import Listener, LogListener
 
 STUDENT = "student"
@@ -85,12 +86,14 @@ class FoundCascade:
         keep: What was asked of the threshold.
         found: The threshold, and what it does on the held-out texts.
         measured: What the models answered to the held-out texts.
+        reference: How those answers are spread.
     """
 
     parts: Mapping[str, Part]
     keep: float
     found: Threshold
     measured: Measured
+    reference: Reference | None
 
 
 def find_cascade(
@@ -133,7 +136,8 @@ def find_cascade(
         listener.say(
             f"{student.name} is sure of {found.share:.1%} of the texts only: the cascade will hardly be faster"
         )
-    return FoundCascade(parts, keep, found, _measure_cascade(answers, found.threshold, labels))
+    measured = _measure_cascade(answers, found.threshold, labels)
+    return FoundCascade(parts, keep, found, measured, _cascade_reference(answers, found.threshold))
 
 
 def write_cascade(
@@ -142,6 +146,7 @@ def write_cascade(
     data: LabelledText | None = None,
     *,
     max_total_drop: float | None = None,
+    strip: bool = False,
     listener: Listener | None = None,
 ) -> Fusion:
     """Packs a student and the bigger model that answers where the student is not sure.
@@ -152,6 +157,7 @@ def write_cascade(
         data: Labelled texts to measure on; None tells what was measured on the held-out texts.
         max_total_drop: Accuracy on ``data`` that the cascade may lose against ``main`` as it was before it was lowered, by its
             verification; None does not ask.
+        strip: Whether golden texts and history are left out.
         listener: Told of progress.
 
     Raises:
@@ -159,16 +165,16 @@ def write_cascade(
         EngineError: A program does not run here or answers wrongly; nothing was written.
         FileError: The place cannot be written; nothing is left behind.
     """
-    measured = cascade.measured
+    measured, reference = cascade.measured, cascade.reference
     if data is not None:
         answers = answers_of(cascade.parts, data.texts, listener or LogListener())
         measured = _measure_cascade(answers, cascade.found.threshold, data.labels)
+        reference = _cascade_reference(answers, cascade.found.threshold)
         if max_total_drop is not None:
             _apply_gate(measured, cascade.parts[MAIN].reports[0].accuracy_original, max_total_drop)
     combine = Combination(CASCADE, (STUDENT, MAIN), cascade.found.threshold)
-    return _write(
-        out, cascade.parts, combine, measured, {"keep": cascade.keep, "held_out": jsonio.encode(cascade.found)}
-    )
+    settings = {"keep": cascade.keep, "held_out": jsonio.encode(cascade.found)}
+    return _write(out, cascade.parts, combine, measured, settings, reference, strip=strip)
 
 
 def write_average(
@@ -190,13 +196,14 @@ def write_average(
     listener = listener or LogListener()
     roles = (MAIN, *(f"member-{number}" for number in range(2, len(members) + 1)))
     parts = fitting(dict(zip(roles, members, strict=True)), listener)
-    measured = None
+    measured = reference = None
     if data is not None:
         answers = answers_of(parts, data.texts, listener)
         together = np.mean(list(answers.by_role.values()), axis=0)
         measured = _measure(answers, together, data.labels, None)
+        reference = reference_of(together, answers.pieces[roles[0]])
         _tell_whether_it_pays(parts, measured, listener)
-    return _write(out, parts, Combination(AVERAGE, roles), measured, {})
+    return _write(out, parts, Combination(AVERAGE, roles), measured, {}, reference)
 
 
 def _apply_gate(measured: Measured, original: float | None, max_total_drop: float) -> None:
@@ -209,10 +216,20 @@ def _apply_gate(measured: Measured, original: float | None, max_total_drop: floa
 
 
 def _measure_cascade(answers: Answers, threshold: float, labels: Sequence[int] | None) -> Measured:
+    sure, together = _cascade(answers, threshold)
+    shares = {STUDENT: float(sure.mean()), MAIN: float((~sure).mean())}
+    return _measure(answers, together, labels, shares)
+
+
+def _cascade_reference(answers: Answers, threshold: float) -> Reference | None:
+    return reference_of(_cascade(answers, threshold)[1], answers.pieces[STUDENT])
+
+
+def _cascade(answers: Answers, threshold: float) -> tuple[npt.NDArray[np.bool_], Probabilities]:
+    """Of which texts the student is sure, and what the two answer together."""
     first, last = (answers.by_role[role] for role in (STUDENT, MAIN))
     sure = first.max(axis=1) >= threshold
-    shares = {STUDENT: float(sure.mean()), MAIN: float((~sure).mean())}
-    return _measure(answers, np.where(sure[:, None], first, last), labels, shares)
+    return sure, np.where(sure[:, None], first, last)
 
 
 def _measure(
@@ -247,9 +264,12 @@ def _write(
     combine: Combination,
     measured: Measured | None,
     settings: Mapping[str, object],
+    reference: Reference | None,
+    *,
+    strip: bool = False,
 ) -> Fusion:
     """Packs the models; the history keeps how they were combined and what was measured."""
     models = tuple(PackedModel(role, parts[role].name, parts[role].size_bytes) for role in combine.order)
     told = {**jsonio.encode(combine), **settings, "models": jsonio.encode(models), "measured": jsonio.encode(measured)}
-    path = write_parts(out, parts, combine, [HistoryStep("combine", told)])
+    path = write_parts(out, parts, combine, [HistoryStep("combine", told)], reference=reference, strip=strip)
     return Fusion(str(path), path.stat().st_size, combine, models, measured)

@@ -1,0 +1,1 @@
+"""What a classifier answers, counted while it works (docs/monitoring.md)."""
