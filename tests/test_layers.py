@@ -159,6 +159,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
     assert not loaded & HEAVY
     if module == "edgekit_runtime":
         assert not loaded & {"rich", "typer", "ai_edge_litert", "edgekit", "edgekit_converters"}
+    assert not loaded & {"cryptography", "fastapi", "prometheus_client"}, "they come with extras"
 
 
 def test_public_names_of_the_runtime() -> None:
@@ -198,6 +199,10 @@ def test_public_names_of_edgekit() -> None:
         "load",
         "profile_bundle",
         "recorded_recipe",
+        "seal_bundle",
+        "sign_bundle",
+        "write_sealing_key",
+        "write_signing_key",
     ]
 
 

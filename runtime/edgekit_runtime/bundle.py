@@ -7,20 +7,25 @@ import dataclasses
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from edgekit_runtime.errors import BundleError, BundleIntegrityError, FileError, OptionError
-from edgekit_runtime.filepart import FilePart, reading
+from edgekit_runtime.filepart import Contents, FilePart, reading
 from edgekit_runtime.manifest import FileEntry, Manifest
+from edgekit_runtime.trust import signing
+from edgekit_runtime.trust.keys import SealingKey, read_public_keys, read_sealing_key
+from edgekit_runtime.trust.sealing import SealedPart
 
 SUFFIX = ".edgekit"
 SHOWN = 40
 """So many characters of a file's name are in that of the one beside it; names have a limit."""
+MOST_NAMED = 5
+"""So many entries a message names."""
 MANIFEST = "manifest.json"
 SIGNATURE = "signature"
 ALIGNMENT = 4096
@@ -38,21 +43,38 @@ class Bundle:
     Attributes:
         path: The file.
         manifest: What it says of itself.
+        manifest_bytes: The same as it is written, which is what signatures are of.
+        signature: Its entry ``signature``, of too long a one the begin; None if it has none.
+        signed_by: Ids of the trusted keys whose signatures were checked; empty where none were asked for.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, offsets: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        offsets: Mapping[str, int],
+        *,
+        manifest_bytes: bytes,
+        signature: bytes | None,
+        signed_by: tuple[str, ...],
+        key: SealingKey,
+    ) -> None:
         self.path = path
         self.manifest = manifest
+        self.manifest_bytes = manifest_bytes
+        self.signature = signature
+        self.signed_by = signed_by
         self._offsets = offsets
+        self._key = key
 
     def read(self, name: str) -> bytes:
-        """The contents of one entry.
+        """The contents of one entry as they are stored: of a sealed program what is encrypted.
 
         Raises:
             BundleIntegrityError: The contents are not those that the manifest promises.
             FileError: The file has gone or cannot be read.
         """
-        return self.part(name).read()
+        return self.stored(name).read()
 
     def check(self) -> None:
         """Reads every entry and compares it with its checksum.
@@ -61,10 +83,36 @@ class Bundle:
             BundleIntegrityError: The first entry that differs.
         """
         for name in self.manifest.files:
-            self.part(name).check()
+            self.stored(name).check()
 
-    def part(self, name: str) -> FilePart:
-        """Where the contents of one entry lie."""
+    def signatures(self) -> tuple[signing.Signature, ...]:
+        """The signatures that it carries, none of them checked.
+
+        Raises:
+            BundleSignatureError: Its entry ``signature`` is malformed.
+        """
+        return () if self.signature is None else signing.parse(self.signature, str(self.path))
+
+    def part(self, name: str) -> Contents:
+        """The contents of one entry for who uses them; those of a sealed program are opened when they are read."""
+        stored, sealed = self.stored(name), self.manifest.sealed
+        if sealed is None or name not in sealed.files:
+            return stored
+        return SealedPart(stored, sealed, lambda: read_sealing_key(self._key, sealed.key_id, str(self.path)))
+
+    def sealing_key(self) -> bytes | None:
+        """The key that opens its programs; None if they are not sealed.
+
+        Raises:
+            SealError: There is none, it is malformed, or another one.
+            FileError: Its file is missing, cannot be read, or others may read it.
+        """
+        if self.manifest.sealed is None:
+            return None
+        return read_sealing_key(self._key, self.manifest.sealed.key_id, str(self.path))
+
+    def stored(self, name: str) -> FilePart:
+        """Where the contents of one entry lie, as they are stored."""
         try:
             entry = self.manifest.files[name]
         except KeyError:
@@ -72,19 +120,31 @@ class Bundle:
         return FilePart(name, self.path, self._offsets[name], entry.bytes, entry.sha256)
 
 
-def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+def open_bundle(
+    path: str | os.PathLike[str],
+    *,
+    trusted_keys: Sequence[str | os.PathLike[str] | bytes] | None = None,
+    key: SealingKey = None,
+) -> Bundle:
     """Opens a bundle and checks its structure.
 
     Args:
         path: The ``.edgekit`` file.
+        trusted_keys: Public keys, as paths of PEM files or as their contents, one of which must have signed it; None asks
+            for no signature, and looks at none.
+        key: What opens its programs if they are sealed, once they are read: the path of a key file, the 32 bytes, a function
+            that gives them for a key id, or None for what EDGEKIT_KEY or EDGEKIT_KEY_FILE says.
 
     Raises:
         FileError: There is no such file, or it cannot be read.
         BundleError: It is no bundle, or has duplicate, compressed or encrypted entries, paths, or sizes that lie.
         BundleIntegrityError: An entry is missing or extra.
         BundleVersionError: It was written by a newer edgekit.
+        BundleSignatureError: No trusted key signed it, or its signature is wrong.
+        OptionError: There are no trusted keys, or one is no Ed25519 public key.
     """
     path = Path(path)
+    trusted = None if trusted_keys is None else read_public_keys(trusted_keys)
     with reading(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -104,6 +164,8 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         crc = next(entry.CRC for entry in entries if entry.orig_filename == MANIFEST)
         if zlib.crc32(data) != crc:
             raise BundleIntegrityError(f"{MANIFEST} in {path} differs from its checksum: the file is damaged")
+        signature = _read_signature(file, offsets, sizes)
+    signed_by = () if trusted is None else signing.check(data, signature, trusted, str(path))
     manifest = Manifest.from_bytes(data)
     _compare_names(path, set(offsets) - {MANIFEST, SIGNATURE}, set(manifest.files))
     for name, entry in manifest.files.items():
@@ -111,7 +173,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
             raise BundleIntegrityError(
                 f"{name} in {path} has {sizes[name]} bytes, and the manifest says {entry.bytes}: the file is damaged"
             )
-    return Bundle(path, manifest, offsets)
+    return Bundle(path, manifest, offsets, manifest_bytes=data, signature=signature, signed_by=signed_by, key=key)
 
 
 def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents: Mapping[str, bytes]) -> Path:
@@ -132,14 +194,33 @@ def write_bundle_file(path: str | os.PathLike[str], manifest: Manifest, contents
     files = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
     manifest = dataclasses.replace(manifest, files=files)
     entries = {MANIFEST: manifest.to_bytes(), **contents}
+    pieces = ((name, (data,)) for name, data in entries.items())
+    return write_entries(path, pieces, aligned=manifest.program_files)
+
+
+def write_entries(path: Path, entries: Iterable[tuple[str, Iterable[bytes]]], *, aligned: Collection[str]) -> Path:
+    """Writes the zip beside ``path`` and renames it into place.
+
+    Args:
+        path: Where the bundle goes; an existing file is replaced.
+        entries: Name and contents, in pieces, of each.
+        aligned: Names of those whose contents begin at a multiple of ALIGNMENT.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileError: The folder is missing or not writable, or the disk is full.
+    """
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
-        programs = {program.file for model in manifest.models for program in model.programs}
-        for name, data in entries.items():
+        for name, pieces in entries:
             entry = zipfile.ZipInfo(name, _FIXED_TIME)
             entry.external_attr = 0o644 << 16
-            if name in programs:
+            if name in aligned:
                 entry.extra = _padding(file.tell() + 30 + len(name))
-            archive.writestr(entry, data)
+            with archive.open(entry, "w") as stream:
+                for piece in pieces:
+                    stream.write(piece)
     return path
 
 
@@ -178,8 +259,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         FileError: The folder is missing or not writable, or the disk is full; nothing is left behind.
     """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN]}.", suffix=".part", dir=path.parent)
+    name = path.parent / f".{path.name[:SHOWN]}.{secrets.token_hex(8)}.part"
+    try:  # with the mode of any new file, which mkstemp would not give; asking for the umask sets it, for all threads
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
         raise FileError(
             f"cannot write to {path.parent}: {error.strerror}; choose another place for the file"
@@ -189,9 +271,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror}; nothing was left behind") from error
@@ -200,22 +279,30 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.unlink(name)
 
 
+def _read_signature(file: IO[bytes], offsets: Mapping[str, int], sizes: Mapping[str, int]) -> bytes | None:
+    """The entry ``signature``; no more of it than tells that it is too long."""
+    if SIGNATURE not in offsets:
+        return None
+    file.seek(offsets[SIGNATURE])
+    return file.read(min(sizes[SIGNATURE], signing.MAX_BYTES + 1))
+
+
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for entry in entries:
         name = entry.orig_filename
         if not _NAME.fullmatch(name):
             raise BundleError(
-                f"{path} holds an entry named {name!r}, which is no plain file name; do not trust this file"
+                f"{path} holds an entry named {name[:SHOWN]!r}, which is no plain file name; do not trust this file"
             )
         if name in sizes:
-            raise BundleError(f"{path} holds {name!r} twice; do not trust this file")
+            raise BundleError(f"{path} holds {name[:SHOWN]!r} twice; do not trust this file")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise BundleError(
-                f"{name} in {path} is compressed or encrypted; the entries of a bundle are stored as they are"
+                f"{name[:SHOWN]} in {path} is compressed or encrypted; the entries of a bundle are stored as they are"
             )
         if entry.file_size != entry.compress_size:
-            raise BundleError(f"{name} in {path} claims two different sizes; do not trust this file")
+            raise BundleError(f"{name[:SHOWN]} in {path} claims two different sizes; do not trust this file")
         sizes[name] = entry.file_size
     return sizes
 
@@ -226,10 +313,10 @@ def _data_offset(path: Path, file: IO[bytes], file_bytes: int, entry: zipfile.Zi
     file.seek(max(0, min(entry.header_offset, file_bytes)))
     header = file.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
-        raise BundleError(f"{name} is not where the directory of {path} says; the file is damaged")
+        raise BundleError(f"{name[:SHOWN]} is not where the directory of {path} says; the file is damaged")
     name_bytes, extra_bytes = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
     if file.read(name_bytes) != name.encode():
-        raise BundleError(f"{name} has another name inside {path}; the file is damaged")
+        raise BundleError(f"{name[:SHOWN]} has another name inside {path}; the file is damaged")
     return entry.header_offset + 30 + name_bytes + extra_bytes
 
 
@@ -237,17 +324,23 @@ def _check_layout(path: Path, offsets: Mapping[str, int], sizes: Mapping[str, in
     end = 0
     for name in sorted(offsets, key=lambda key: offsets[key]):
         if offsets[name] < end or offsets[name] + sizes[name] > file_bytes:
-            raise BundleError(f"{name} in {path} overlaps another entry or the end of the file; the file is damaged")
+            raise BundleError(
+                f"{name[:SHOWN]} in {path} overlaps another entry or the end of the file; the file is damaged"
+            )
         end = offsets[name] + sizes[name]
 
 
 def _compare_names(path: Path, found: set[str], promised: set[str]) -> None:
     if missing := sorted(promised - found):
-        raise BundleIntegrityError(f"{path} lacks {', '.join(missing)}: the file is damaged; copy it again")
+        raise BundleIntegrityError(f"{path} lacks {_listed(missing)}: the file is damaged; copy it again")
     if extra := sorted(found - promised):
-        raise BundleIntegrityError(
-            f"{path} holds {', '.join(extra)}, which its manifest does not name; do not trust it"
-        )
+        raise BundleIntegrityError(f"{path} holds {_listed(extra)}, which its manifest does not name; do not trust it")
+
+
+def _listed(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(name[:SHOWN] for name in names[:MOST_NAMED]) + more
 
 
 def _padding(offset: int) -> bytes:

@@ -14,7 +14,9 @@
     ├── GateError                 what was made answers too differently, or costs too much; nothing was written
     ├── BundleError               a file that is no bundle, or a malformed one
     │   ├── BundleIntegrityError  contents that differ from what the manifest promises
-    │   └── BundleVersionError    written by a newer edgekit
+    │   ├── BundleVersionError    written by a newer edgekit
+    │   ├── BundleSignatureError  signed by nobody who is trusted, or the signature is wrong
+    │   └── SealError             sealed programs that cannot be opened: no key, a wrong one, or changed contents
     ├── EngineError               an engine that cannot run the program
     │   ├── EngineUnavailableError    not installed, or not in the bundle
     │   └── GoldenMismatchError   runs, but answers otherwise than at conversion
@@ -27,11 +29,22 @@ Each message says what is wrong and what to do next, on one line. The command li
 from __future__ import annotations
 
 import importlib
+import re
 from types import ModuleType
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]+")
+MOST_CHARACTERS = 2000
 
 
 class EdgekitError(Exception):
-    """Base of every error that edgekit raises on purpose."""
+    """Base of every error that edgekit raises on purpose.
+
+    Its text is one line of at most MOST_CHARACTERS, without what would steer a terminal, whatever it quotes of a file.
+    """
+
+    def __str__(self) -> str:
+        line = _CONTROL.sub(" ", super().__str__()).strip()
+        return line if len(line) <= MOST_CHARACTERS else line[:MOST_CHARACTERS] + " …"
 
 
 class FileError(EdgekitError):
@@ -80,6 +93,14 @@ class BundleIntegrityError(BundleError):
 
 class BundleVersionError(BundleError):
     """A bundle written by a newer edgekit."""
+
+
+class BundleSignatureError(BundleError):
+    """A bundle that nobody who is trusted has signed, or whose signature is wrong."""
+
+
+class SealError(BundleError):
+    """Sealed programs that cannot be opened: there is no key, it is another one, or the contents were changed."""
 
 
 class EngineError(EdgekitError):

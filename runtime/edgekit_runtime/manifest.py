@@ -10,10 +10,15 @@ from edgekit_runtime import jsonio
 from edgekit_runtime.cleaning import STOP_WORDS
 from edgekit_runtime.combination import MAIN, Combination
 from edgekit_runtime.errors import BundleError, BundleVersionError
+from edgekit_runtime.filepart import MOST_BYTES
+from edgekit_runtime.monitoring.reference import Reference
+from edgekit_runtime.trust.sealed import SCHEMA_VERSION as SEALED_SCHEMA_VERSION
+from edgekit_runtime.trust.sealed import Sealed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest schema that is read; raised when a reader of the former version would answer wrongly. A bundle gets the oldest
-one that will do: 2 is for models whose answers are averaged, 1 for all others."""
+one that will do: 3 is for sealed programs and for golden texts without words, 2 for models whose answers are averaged, 1 for
+all others."""
 
 _INT32_MAX = 2**31 - 1
 
@@ -73,6 +78,7 @@ class TextSpec:
         special_ids: Ids of ``pad``, ``unk``, ``cls`` and ``sep``, those that the tokenizer has.
         min_length: Shorter texts are padded to this length, and that padding counts as text (a CNN's widest kernel).
         dropped: Id that the tokenizer gives to unknown words and that is taken out of its answer; None if they count.
+        vocab_size: Rows of the model's word table, which no id may reach; None in bundles of an older edgekit.
     """
 
     tokenizer: str
@@ -85,6 +91,7 @@ class TextSpec:
     stop_words: tuple[str, ...] = ()
     min_length: int = 1
     dropped: int | None = None
+    vocab_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,10 @@ class Verification:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole of ``manifest.json``. Without ``combine`` the model of role ``main`` answers, whatever others there are."""
+    """The whole of ``manifest.json``. Without ``combine`` the model of role ``main`` answers, whatever others there are.
+
+    ``reference`` is how the bundle answered the labelled texts that it was verified on, for monitors.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -156,7 +166,14 @@ class Manifest:
     files: dict[str, FileEntry] = field(default_factory=dict)
     history: tuple[HistoryStep, ...] = ()
     verify: tuple[Verification, ...] = ()
+    sealed: Sealed | None = None
+    reference: Reference | None = None
     schema_version: int = 1
+
+    @property
+    def program_files(self) -> tuple[str, ...]:
+        """The entries that are programs, each once."""
+        return tuple(dict.fromkeys(program.file for model in self.models for program in model.programs))
 
     @property
     def main(self) -> ModelEntry:
@@ -199,6 +216,8 @@ class Manifest:
 
 def parse_json(data: bytes, where: str) -> Any:
     """Reads UTF-8 JSON out of a bundle, or raises a BundleError that names the place."""
+    if len(data) > MOST_BYTES:
+        raise BundleError(f"{where} has {len(data)} bytes; no bundle needs that")
     try:
         return json.loads(data.decode())  # of bytes alone json would guess UTF-16 and UTF-32, too
     except (ValueError, RecursionError) as error:
@@ -221,6 +240,8 @@ def _check(manifest: Manifest) -> None:
                 f"manifest.json has an {manifest.combine.kind}, which needs schema version "
                 f"{manifest.combine.schema_version}, not {manifest.schema_version}"
             )
+    if manifest.reference is not None:
+        manifest.reference.check(len(manifest.labels), "manifest.json.reference")
     for model in manifest.models:
         buckets = model.text.buckets
         if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] < 1:
@@ -234,6 +255,9 @@ def _check(manifest: Manifest) -> None:
         numbers = (*model.text.special_ids.values(), *buckets, model.text.dropped or 0)
         if not all(0 <= number <= _INT32_MAX for number in numbers):
             raise BundleError("manifest.json: buckets, special_ids and dropped must be 32-bit integers from 0")
+        rows = model.text.vocab_size
+        if rows is not None and not max(model.text.special_ids.values()) < rows <= _INT32_MAX:
+            raise BundleError(f"manifest.json: vocab_size must be a 32-bit integer above special_ids, not {rows}")
         if model.text.dropped in model.text.special_ids.values():
             raise BundleError("manifest.json: the id that is dropped must not be one of special_ids")
         if bool(model.text.stop_words) != (STOP_WORDS in model.text.clean):
@@ -248,3 +272,10 @@ def _check(manifest: Manifest) -> None:
         named = {model.text.tokenizer, model.golden, *(program.file for program in model.programs)}
         if missing := sorted(named - manifest.files.keys()):
             raise BundleError(f"manifest.json names {', '.join(missing)}, but not under 'files'")
+    if manifest.sealed is not None:
+        manifest.sealed.check(manifest.program_files, {name: entry.bytes for name, entry in manifest.files.items()})
+        if manifest.schema_version < SEALED_SCHEMA_VERSION:
+            raise BundleError(
+                f"manifest.json has sealed programs, which need schema version {SEALED_SCHEMA_VERSION}, "
+                f"not {manifest.schema_version}"
+            )

@@ -15,6 +15,8 @@ from edgekit.evaluation import Evaluation, evaluate
 from edgekit_runtime import Classifier, EdgekitError, Prediction, __version__, load
 from edgekit_runtime.profiling.measure import profile_bundle
 from edgekit_runtime.profiling.profile import Profile
+from edgekit_runtime.trust.keys import write_sealing_key, write_signing_key
+from edgekit_runtime.trust.writing import seal_bundle, sign_bundle
 
 if TYPE_CHECKING:
     from edgekit_converters.checkpoint import ReadOptions
@@ -46,6 +48,10 @@ __all__ = [
     "load",
     "profile_bundle",
     "recorded_recipe",
+    "seal_bundle",
+    "sign_bundle",
+    "write_sealing_key",
+    "write_signing_key",
 ]
 
 _NEED_TORCH = {

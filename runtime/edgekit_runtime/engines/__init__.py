@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_runtime.errors import EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
 
 ENGINES = {
@@ -42,12 +42,13 @@ class Engine(Protocol):
         """Why the engine cannot run here and what to do about it; None if it can."""
 
     @classmethod
-    def load(cls, program: Program, contents: FilePart, threads: int) -> Engine:
+    def load(cls, program: Program, contents: Contents, threads: int) -> Engine:
         """Prepares a program.
 
         Args:
             program: Its description.
-            contents: Where it lies. An engine reads it there, or maps it; either way it compares the checksum first.
+            contents: Where it lies, sealed or not. An engine reads it, or maps it within ``contents.mapped()``, where it
+                compares the checksum first.
             threads: Upper bound on the threads that one call may use.
 
         Raises:

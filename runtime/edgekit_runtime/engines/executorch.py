@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.engines.official import OfficialProgram
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program, TensorSpec
 
 DISTRIBUTION = "edgekit-executorch"
@@ -70,7 +70,7 @@ class ExecuTorchEngine:
         return "edgekit-executorch is not installed: pip install 'edgekit[executorch]'"
 
     @classmethod
-    def load(cls, program: Program, contents: FilePart, threads: int) -> ExecuTorchEngine:
+    def load(cls, program: Program, contents: Contents, threads: int) -> ExecuTorchEngine:
         if reason := cls.unavailable():
             raise EngineUnavailableError(reason)
         if [spec.role for spec in program.inputs] != ["ids"] or "logits" not in [s.role for s in program.outputs]:
@@ -95,17 +95,16 @@ class ExecuTorchEngine:
         if not mask.all():
             raise EngineError("an ExecuTorch program takes a text in its own length: drop the padding and its mask")
         try:
-            outputs = self._runner.run(ids.astype(self._dtype))
-        except RuntimeError as error:
+            logits: NDArray[np.float32] = self._runner.run(ids.astype(self._dtype))[self._logits][0]
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
             raise EngineError(f"ExecuTorch failed: {error}") from error
-        logits: NDArray[np.float32] = outputs[self._logits][0]
         return logits
 
     def close(self) -> None:
         self._runner.close()
 
 
-def _load(contents: FilePart, threads: int) -> Runner:
+def _load(contents: Contents, threads: int) -> Runner:
     """The program on edgekit-executorch, mapped where it lies."""
     try:
         from edgekit_executorch import ExecuTorchError
@@ -116,9 +115,8 @@ def _load(contents: FilePart, threads: int) -> Runner:
             "pip install --force-reinstall edgekit-executorch"
         ) from error
     try:
-        return Mapped(
-            contents.path, offset=contents.offset, size=contents.size, threads=threads, sha256=contents.sha256
-        )
+        with contents.mapped() as part:
+            return Mapped(part.path, offset=part.offset, size=part.size, threads=threads, sha256=part.sha256)
     except (ExecuTorchError, OSError) as error:
         contents.check()  # a wrong checksum is an error of its own, which no fallback may pass over
         raise EngineError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
 
 SIGNATURE_PREFIX = "length_"
@@ -53,7 +53,7 @@ class LiteRtEngine:
         return None
 
     @classmethod
-    def load(cls, program: Program, contents: FilePart, threads: int) -> LiteRtEngine:
+    def load(cls, program: Program, contents: Contents, threads: int) -> LiteRtEngine:
         if reason := cls.unavailable():
             raise EngineUnavailableError(reason)
         distribution = _installed()
@@ -69,7 +69,7 @@ class LiteRtEngine:
                 for key in signatures
                 if key.startswith(SIGNATURE_PREFIX)
             }
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:  # a damaged program makes it raise IndexError and others, too
             raise EngineError(f"LiteRT refuses {program.file}: {error}") from error
         if missing := {"ids", "mask", "logits"} - {spec.role for spec in (*program.inputs, *program.outputs)}:
             raise EngineError(
@@ -86,10 +86,9 @@ class LiteRtEngine:
             state = f"it takes {self.lengths}" if self._runners else "it was closed"
             raise EngineError(f"the program takes no text of {length} tokens: {state}")
         try:
-            outputs = runner(**{self._ids: ids, self._mask: mask})
-        except (ValueError, RuntimeError) as error:
-            raise EngineError(f"LiteRT failed at length {length}: {error}") from error
-        logits: NDArray[np.float32] = outputs[self._logits][0]
+            logits: NDArray[np.float32] = runner(**{self._ids: ids, self._mask: mask})[self._logits][0]
+        except Exception as error:  # likewise
+            raise EngineError(f"LiteRT failed at length {length}: {type(error).__name__}: {error}") from error
         return logits
 
     def close(self) -> None:

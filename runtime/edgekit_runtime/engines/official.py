@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_runtime.errors import EngineError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 
 DTYPES = {
     0: "uint8",
@@ -51,7 +51,7 @@ class OfficialProgram:
         BundleIntegrityError: The contents differ from their checksum.
     """
 
-    def __init__(self, contents: FilePart, threads: int) -> None:
+    def __init__(self, contents: Contents, threads: int) -> None:
         global _loaded
         self._torch = importlib.import_module("torch")
         importlib.import_module("executorch.kernels.quantized")  # registers the kernels of int8 tables

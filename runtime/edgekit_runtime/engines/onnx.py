@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit_runtime.engines.distributions import name_and_version
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program, TensorSpec
 
 DISTRIBUTION = "onnxruntime"
@@ -56,7 +56,7 @@ class OnnxEngine:
         return None
 
     @classmethod
-    def load(cls, program: Program, contents: FilePart, threads: int) -> OnnxEngine:
+    def load(cls, program: Program, contents: Contents, threads: int) -> OnnxEngine:
         if reason := cls.unavailable():
             raise EngineUnavailableError(reason)
         if [spec.role for spec in program.inputs] != ["ids"] or "logits" not in [s.role for s in program.outputs]:
@@ -76,16 +76,16 @@ class OnnxEngine:
             raise EngineError("an ONNX program takes one token or more, and the text has none")
         try:
             (outputs,) = self._session.run(self._logits, {self._ids: ids.astype(self._dtype)})
+            logits: NDArray[np.float32] = outputs[0]
         except Exception as error:  # its errors have no base but Exception
             raise EngineError(f"ONNX Runtime failed at ids of shape {list(ids.shape)}: {_first_line(error)}") from error
-        logits: NDArray[np.float32] = outputs[0]
         return logits
 
     def close(self) -> None:
         self._session = None
 
 
-def open_session(program: Program, contents: FilePart, threads: int, profile_to: Path | None = None) -> Any:
+def open_session(program: Program, contents: Contents, threads: int, profile_to: Path | None = None) -> Any:
     """An ``onnxruntime.InferenceSession``.
 
     Args:

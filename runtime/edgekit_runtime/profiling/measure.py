@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import edgekit_runtime
-from edgekit_runtime.bundle import open_bundle
+from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.classifier import Classifier
 from edgekit_runtime.errors import EdgekitError, OptionError
 from edgekit_runtime.loading import load, read_golden, threads_used
@@ -25,6 +25,7 @@ from edgekit_runtime.profiling.profile import Profile, Texts
 from edgekit_runtime.profiling.stages import measure_stages
 from edgekit_runtime.profiling.sweeps import by_batch, by_bucket, by_threads, by_workers, doublings
 from edgekit_runtime.progress import Listener, LogListener
+from edgekit_runtime.text import TextEncoder
 
 PART = 0.2
 """Of the time for the warm latency, the time for each sweep beside it."""
@@ -67,7 +68,7 @@ def profile_bundle(
     energy, listener = energy or EnergySettings(), listener or LogListener()
     energy.check()
     bundle = open_bundle(path)
-    golden = [item.text for item in read_golden(bundle, bundle.manifest.main).texts]
+    golden = _golden_texts(bundle)
     if texts is None:
         texts, source = golden, GOLDEN
     before, device = read_conditions(), describe_device()
@@ -132,6 +133,16 @@ def profile_bundle(
             energy=joules,
             history=bundle.manifest.history,
         )
+
+
+def _golden_texts(bundle: Bundle) -> list[str]:
+    """The golden texts of the main model; in place of those that were stripped off, what their ids spell."""
+    main = bundle.manifest.main
+    texts = read_golden(bundle, main).texts
+    if all(item.text is not None for item in texts):
+        return [item.text for item in texts if item.text is not None]
+    encoder = TextEncoder(bundle.read(main.text.tokenizer), main.text)
+    return [encoder.spelled(item.ids) if item.text is None else item.text for item in texts]
 
 
 def _describe(classifier: Classifier, texts: Sequence[str], source: str) -> Texts:

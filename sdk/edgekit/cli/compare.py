@@ -14,7 +14,17 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.cli.options import BEST_SENSOR, UNSAID, EngineName, Json, Threads, with_data_options, with_energy_options
+from edgekit.cli.options import (
+    BEST_SENSOR,
+    UNSAID,
+    EngineName,
+    Json,
+    KeyFile,
+    Threads,
+    use_key_file,
+    with_data_options,
+    with_energy_options,
+)
 from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit.comparison import Comparison, Row, compare
@@ -44,6 +54,7 @@ def command(
     data_options: DataOptions = UNSAID,
     engine: EngineName = None,
     threads: Threads = None,
+    key_file: KeyFile = None,
     seconds: Annotated[float, typer.Option("--seconds", help="How long each bundle is timed, about.")] = SECONDS,
     energy: EnergySettings = BEST_SENSOR,
     html: Html = None,
@@ -60,6 +71,7 @@ def command(
       $ edgekit compare teacher.edgekit student.edgekit --data dev.tsv
       $ edgekit compare *.edgekit --data dev.tsv --threads 1 --html compare.html
     """
+    use_key_file(key_file)
     reports = Reports(html, markdown, *bundles, data)
     with Terminal() as terminal:
         found = compare(

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from edgekit.cli.options import UNSAID, BundlePath, DataPath, EngineName, Json, Threads, with_data_options
+from edgekit.cli.options import (
+    UNSAID,
+    BundlePath,
+    DataPath,
+    EngineName,
+    Json,
+    KeyFile,
+    Threads,
+    TrustedKeys,
+    use_key_file,
+    with_data_options,
+)
 from edgekit.cli.terminal import Terminal, open_classifier, percent, print_json, print_result
 from edgekit.evaluation import evaluate
 from edgekit_converters.data import DataOptions
@@ -16,6 +27,8 @@ def command(
     data_options: DataOptions = UNSAID,
     engine: EngineName = None,
     threads: Threads = None,
+    trusted_key: TrustedKeys = None,
+    key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
     """Measure accuracy, precision, recall and F1 on labelled text.
@@ -27,7 +40,9 @@ def command(
       $ edgekit eval model.edgekit stars.jsonl.gz --label-map stars --skip-bad
       $ edgekit eval model.edgekit hf:stanfordnlp/sst2 --split validation
     """
-    with open_classifier(bundle, engine=engine, threads=threads) as classify, Terminal() as terminal:
+    use_key_file(key_file)
+    opened = open_classifier(bundle, engine=engine, threads=threads, trusted_keys=trusted_key)
+    with opened as classify, Terminal() as terminal:
         terminal.stage(f"Classifying {shown(str(data))}")
         result = evaluate(classify, data, data_options, progress=terminal.progress, say=terminal.say)
         labels = classify.labels

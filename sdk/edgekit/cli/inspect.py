@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from edgekit.cli.options import BundlePath, Json
-from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
-from edgekit_runtime import open_bundle
+from edgekit.cli.terminal import Terminal, harmless, megabytes, percent, print_json, print_result
+from edgekit_runtime import Bundle, open_bundle
 from edgekit_runtime.combination import AVERAGE, Combination
-from edgekit_runtime.errors import OptionError, require
+from edgekit_runtime.errors import BundleSignatureError, OptionError, require
 
 
 def command(
@@ -40,32 +40,51 @@ def command(
     if json:
         print_json(manifest)
         return
-    print_result(f"{manifest.name}  labels: {', '.join(manifest.labels)}")
+    _say(f"{manifest.name}  labels: {', '.join(manifest.labels)}")
     if manifest.combine is not None:
-        print_result(_combination(manifest.combine))
+        _say(_combination(manifest.combine))
+    _print_trust(opened)
     for model in manifest.models:
         text = model.text
-        print_result(
+        _say(
             f"{model.role}  {text.kind}, {'lower case' if text.lower_case else 'case kept'}, up to {text.max_length} tokens, "
             f"buckets {', '.join(map(str, text.buckets))}"
         )
         for program in model.programs:
             size = megabytes(manifest.files[program.file].bytes)
-            print_result(f"  {program.engine}  {program.scheme}  {program.file}  {size}  needs {program.min_engine}")
+            _say(f"  {program.engine}  {program.scheme}  {program.file}  {size}  needs {program.min_engine}")
     for report in manifest.verify:
         role = f"{report.role} " if len(manifest.models) > 1 else ""
-        print_result(
+        _say(
             f"verified  {role}{report.engine} on {report.examples} texts: agreement {percent(report.agreement)}, "
             f"accuracy {percent(report.accuracy)} (float {percent(report.accuracy_float)}, "
             f"original {percent(report.accuracy_original)}), {percent(report.truncated)} cut"
             f"{f', by {report.distribution}' if report.distribution else ''}"
         )
+    told = "none, so monitors cannot tell drift" if manifest.reference is None else f"{manifest.reference.texts} texts"
+    _say(f"reference  {told}")
     for step in manifest.history:
         tools = ", ".join(f"{name} {version}" for name, version in step.tools.items())
         settings = ", ".join(f"{name}={value}" for name, value in _flat(step.settings) if value is not None)
-        print_result(f"history  {step.stage}: {settings}{f'  [{tools}]' if tools else ''}")
+        _say(f"history  {step.stage}: {settings}{f'  [{tools}]' if tools else ''}")
     for name, entry in manifest.files.items():
-        print_result(f"file  {name}  {entry.bytes} bytes  sha256 {entry.sha256}")
+        _say(f"file  {name}  {entry.bytes} bytes  sha256 {entry.sha256}")
+
+
+def _say(line: str) -> None:
+    print_result(harmless(line))
+
+
+def _print_trust(bundle: Bundle) -> None:
+    if bundle.signature is not None:
+        try:
+            signers = ", ".join(each.key_id or each.algorithm for each in bundle.signatures()) or "nobody"
+        except BundleSignatureError as error:
+            _say(f"signature  {error}")
+        else:
+            _say(f"signature  said to be of {signers}; not checked (edgekit verify --key)")
+    if (sealed := bundle.manifest.sealed) is not None:
+        _say(f"sealed  {', '.join(sealed.files)}  {sealed.cipher}, key {sealed.key_id}")
 
 
 def _combination(combine: Combination) -> str:

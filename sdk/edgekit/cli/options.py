@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from edgekit_converters.data import DataOptions
 from edgekit_converters.stop_words import read_stop_words
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.profiling.energy.settings import EnergySettings
+from edgekit_runtime.trust.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The .edgekit file.", show_default=False)]
 DataPath = Annotated[
@@ -43,6 +45,23 @@ Clean = Annotated[
 StopWords = Annotated[
     Path | None,
     typer.Option("--stop-words", metavar="FILE", help="One word a line, for the step stop-words of --clean."),
+]
+TrustedKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trusted-key",
+        metavar="PUB",
+        help="Refuse the bundle unless the owner of this public key signed it; repeat it for further ones.",
+    ),
+]
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help="Key that opens a sealed bundle; default: EDGEKIT_KEY or EDGEKIT_KEY_FILE of the environment.",
+    ),
 ]
 
 UNSAID = DataOptions()
@@ -143,6 +162,13 @@ ENERGY_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 """Annotation and default of each option that makes up an EnergySettings."""
+
+
+def use_key_file(path: Path | None) -> None:
+    """Has this process and those that it starts open sealed bundles by the file of --key-file."""
+    if path is not None:
+        os.environ.pop(KEY_VARIABLE, None)
+        os.environ[KEY_FILE_VARIABLE] = str(path.resolve())
 
 
 def with_options(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from edgekit.cli.options import BundlePath, EngineName, Json, Threads
+from edgekit.cli.options import BundlePath, EngineName, Json, KeyFile, Threads, TrustedKeys, use_key_file
 from edgekit.cli.terminal import open_classifier, print_json, print_result, print_styled
 from edgekit_runtime import WordWeight
 from edgekit_runtime.text import well_formed
@@ -28,6 +28,8 @@ def command(
     ] = False,
     engine: EngineName = None,
     threads: Threads = None,
+    trusted_key: TrustedKeys = None,
+    key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
     """Classify texts. Where the bundle has several models, the answer also says which of them gave it.
@@ -37,8 +39,10 @@ def command(
       $ edgekit predict model.edgekit "what a film" "never again"
       $ edgekit predict model.edgekit --explain "not a bad film"
       $ edgekit predict model.edgekit --json -
+      $ edgekit predict model.edgekit --trusted-key release.pub --key-file seal.key "what a film"
     """
-    with open_classifier(bundle, engine=engine, threads=threads) as classify:
+    use_key_file(key_file)
+    with open_classifier(bundle, engine=engine, threads=threads, trusted_keys=trusted_key) as classify:
         alone = len(classify.members) == 1
         for text in _lines() if texts == ["-"] else map(well_formed, texts):
             explanation = classify.explain(text) if explain else None

@@ -12,7 +12,9 @@ from edgekit.cli.options import (
     BundlePath,
     EngineName,
     Json,
+    KeyFile,
     Threads,
+    use_key_file,
     with_data_options,
     with_energy_options,
 )
@@ -40,6 +42,7 @@ def command(
     data_options: DataOptions = UNSAID,
     engine: EngineName = None,
     threads: Threads = None,
+    key_file: KeyFile = None,
     seconds: Annotated[
         float,
         typer.Option(
@@ -68,6 +71,7 @@ def command(
     """
     if data is None and data_options != UNSAID:
         raise OptionError("what is said of columns, labels or encoding needs data: give it with --data")
+    use_key_file(key_file)
     check_pace(seconds, pause)
     reports = Reports(html, markdown, bundle, data)
     with Terminal() as terminal:

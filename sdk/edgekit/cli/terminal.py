@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from edgekit_runtime import Classifier, jsonio, load
 
 DEBUG = "EDGEKIT_DEBUG"
 """Set by --debug: tracebacks, and what native libraries print."""
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Terminal:
@@ -95,6 +99,11 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
     sys.stdout.flush()
 
 
+def harmless(said: str) -> str:
+    """What a file says of itself, for a terminal: characters that could move its cursor or turn a line round, as escapes."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), said)
+
+
 def print_result(line: str) -> None:
     """Prints a line of results on stdout at once."""
     sys.stdout.write(line + "\n")
@@ -133,10 +142,12 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2%}"
 
 
-def open_classifier(bundle: Path, *, engine: str | None = None, threads: int | None = None) -> Classifier:
+def open_classifier(
+    bundle: Path, *, engine: str | None = None, threads: int | None = None, trusted_keys: Sequence[Path] | None = None
+) -> Classifier:
     """Loads a bundle, with what its engine prints hidden."""
     with native_output_hidden():
-        return load(bundle, engine=engine, threads=threads)
+        return load(bundle, engine=engine, threads=threads, trusted_keys=trusted_keys or None)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from importlib import util
 import numpy as np
 
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.profiling.operators.etdump import inferences
 from edgekit_runtime.profiling.operators.times import Traced
@@ -19,7 +19,7 @@ MOST = 200
 """Inferences in one trace: the engine keeps 256, and the next after fetching a trace is slower, as it makes room again."""
 
 
-def trace(program: Program, contents: FilePart, threads: int, ids: Sequence[int], runs: int) -> Traced:
+def trace(program: Program, contents: Contents, threads: int, ids: Sequence[int], runs: int) -> Traced:
     """Runs a program on token ids, as many as there are, with tracing on.
 
     Raises:
@@ -33,10 +33,15 @@ def trace(program: Program, contents: FilePart, threads: int, ids: Sequence[int]
     from edgekit_executorch import ExecuTorchError
     from edgekit_executorch import Program as Mapped
 
-    contents.check()
     array = np.array([ids], dtype=program.inputs[0].dtype)
+    contents.check()
     try:
-        with Mapped(contents.path, offset=contents.offset, size=contents.size, threads=threads, trace=True) as traced:
+        with (
+            contents.mapped() as part,
+            Mapped(
+                part.path, offset=part.offset, size=part.size, threads=threads, trace=True, sha256=part.sha256
+            ) as traced,
+        ):
             for _ in range(WARM_UP):
                 traced.run(array)
             traced.etdump()

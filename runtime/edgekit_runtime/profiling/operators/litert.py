@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit_runtime.engines.litert import SIGNATURE_PREFIX
 from edgekit_runtime.errors import EngineError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.profiling.operators.litert_c import NEXT, Event, Library, TensorType, keep
 from edgekit_runtime.profiling.operators.times import Inference, Traced
@@ -32,7 +32,7 @@ PLAIN, OPERATOR, OF_DELEGATE = 1, 2, 8
 WHOLE = "Invoke"
 
 
-def trace(program: Program, contents: FilePart, threads: int, ids: Sequence[int], runs: int) -> Traced:
+def trace(program: Program, contents: Contents, threads: int, ids: Sequence[int], runs: int) -> Traced:
     """Runs a program on token ids, repeated to fill the shortest bucket that holds them, with tracing on.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import open_bundle
 from edgekit_runtime.errors import EngineError, OptionError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.fresh import NoAnswerError, ask
 from edgekit_runtime.loading import chosen_program, read_golden, threads_used
 from edgekit_runtime.manifest import Program
@@ -25,7 +25,7 @@ TRACERS = {
 }
 """Engine name to "module:function"; an engine that is not here does not tell."""
 
-Tracer = Callable[[Program, FilePart, int, Sequence[int], int], Traced]
+Tracer = Callable[[Program, Contents, int, Sequence[int], int], Traced]
 """Runs a program, which lies in a part of a file, with so many threads on token ids, so often."""
 
 RUNS = 100

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit_runtime.engines.onnx import OnnxEngine, open_session
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
-from edgekit_runtime.filepart import FilePart
+from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.profiling.operators.times import Inference, Traced
 
@@ -23,7 +23,7 @@ WHOLE, NODE = "model_run", "_kernel_time"
 """Name of the event that is one inference; how the name of the event of a node's own time ends."""
 
 
-def trace(program: Program, contents: FilePart, threads: int, ids: Sequence[int], runs: int) -> Traced:
+def trace(program: Program, contents: Contents, threads: int, ids: Sequence[int], runs: int) -> Traced:
     """Runs a program on token ids, as many as there are, with profiling on.
 
     Raises:
