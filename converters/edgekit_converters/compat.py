@@ -18,7 +18,7 @@ from edgekit_converters.targets import Target
 from edgekit_runtime import jsonio
 from edgekit_runtime.answers import Answers
 from edgekit_runtime.errors import EngineError, GateError, OptionError
-from edgekit_runtime.golden import CLEAR_MARGIN, Golden
+from edgekit_runtime.golden import CLEAR_MARGIN, Golden, described
 from edgekit_runtime.loading import default_threads
 from edgekit_runtime.manifest import Program
 from edgekit_runtime.progress import Listener
@@ -122,12 +122,12 @@ def check_same_labels(older: OlderAnswers, logits: NDArray[np.float32], golden: 
             f"{older.distribution} gives the label that ai-edge-litert gives to {same:.2%} of {len(logits)} texts, and "
             f"{MIN_SAME_LABELS:.0%} are needed; nothing was written: try --quantize fp16 or none"
         )
-    for item, row in zip(golden.texts, older.golden, strict=True):
+    for number, (item, row) in enumerate(zip(golden.texts, older.golden, strict=True), 1):
         expected = np.asarray(item.logits[file])
         lowest, highest = np.sort(expected)[-2:]
         if highest - lowest > CLEAR_MARGIN and row.argmax() != expected.argmax():
             raise GateError(
-                f"{older.distribution} answers {np.round(row, 3).tolist()} to the golden text {item.text[:40]!r}, and "
+                f"{older.distribution} answers {np.round(row, 3).tolist()} to {described(number, item)}, and "
                 f"ai-edge-litert {np.round(expected, 3).tolist()}; nothing was written: try --quantize fp16 or none"
             )
 

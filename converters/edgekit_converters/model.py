@@ -118,4 +118,5 @@ class TextModel:
             stop_words=self.stop_words,
             min_length=self.min_length,
             dropped=self.tokenizer.dropped,
+            vocab_size=self.config.vocab_size,
         )

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit_converters.stripping import stripped
 from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import open_bundle, write_bundle_file
 from edgekit_runtime.combination import MAIN, Combination
-from edgekit_runtime.errors import BundleError, FileError
-from edgekit_runtime.golden import Golden, file_of_key
+from edgekit_runtime.errors import BundleError, FileError, SealError
+from edgekit_runtime.golden import Golden, GoldenText, file_of_key
 from edgekit_runtime.manifest import HistoryStep, Manifest, ModelEntry, Program, TextSpec, Verification
+from edgekit_runtime.monitoring.reference import Reference
 from edgekit_runtime.selftest import run_golden_texts
 
 GOLDEN = "golden.json"
@@ -33,6 +35,7 @@ class Part:
         contents: Program file to contents.
         reports: What verification measured, one report a program.
         history: The stages that made it.
+        reference: How its answers to labelled texts are spread; None without such texts.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Part:
     contents: Mapping[str, bytes]
     reports: tuple[Verification, ...]
     history: tuple[HistoryStep, ...]
+    reference: Reference | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -60,6 +64,10 @@ def read_part(path: str | os.PathLike[str]) -> Part:
     """
     bundle = open_bundle(path)
     manifest, model = bundle.manifest, bundle.manifest.main
+    if manifest.sealed is not None:
+        raise SealError(
+            f"the programs of {path} are sealed; give the bundle as it was before, and seal what is made of it"
+        )
     if len(manifest.models) > 1:
         raise BundleError(f"{path} holds several models already; give the bundles that it was made of")
     verified = {report.engine for report in manifest.verify}
@@ -81,6 +89,7 @@ def read_part(path: str | os.PathLike[str]) -> Part:
         contents={program.file: bundle.read(program.file) for program in model.programs},
         reports=manifest.verify,
         history=manifest.history,
+        reference=manifest.reference,
     )
 
 
@@ -90,15 +99,21 @@ def join_programs(one: Part, other: Part) -> Part:
     Raises:
         BundleError: They are of different models, or both have a program for the same engine.
     """
-    ids = [[(item.text, item.ids) for item in part.golden.texts] for part in (one, other)]
-    if (one.labels, one.text, one.tokenizer, ids[0]) != (other.labels, other.text, other.tokenizer, ids[1]):
+    if (one.labels, one.text, one.tokenizer) != (other.labels, other.text, other.tokenizer) or not _same_texts(
+        one.golden, other.golden
+    ):
         raise BundleError(f"{one.name} and {other.name} are not of one model: their programs cannot share a bundle")
     if twice := one.contents.keys() & other.contents.keys():
         raise BundleError(f"{one.name} and {other.name} both have {', '.join(sorted(twice))}: convert one without it")
     texts = zip(one.golden.texts, other.golden.texts, strict=True)
     return replace(
         one,
-        golden=Golden(tuple(replace(first, logits=first.logits | second.logits) for first, second in texts)),
+        golden=Golden(
+            tuple(
+                GoldenText(None if second.text is None else first.text, first.ids, first.logits | second.logits)
+                for first, second in texts
+            )
+        ),
         programs=(*one.programs, *other.programs),
         contents={**one.contents, **other.contents},
         reports=(*one.reports, *other.reports),
@@ -106,23 +121,46 @@ def join_programs(one: Part, other: Part) -> Part:
     )
 
 
-def write_part(path: str | Path, part: Part) -> Path:
+def _same_texts(one: Golden, other: Golden) -> bool:
+    """Whether golden texts are the same; of what was stripped off the ids suffice."""
+    return len(one.texts) == len(other.texts) and all(
+        first.ids == second.ids and (first.text == second.text or None in (first.text, second.text))
+        for first, second in zip(one.texts, other.texts, strict=True)
+    )
+
+
+def write_part(path: str | Path, part: Part, *, strip: bool = False) -> Path:
     """Packs one model, which thereby is the bundle's ``main``.
 
     Args:
         path: Where it goes; an existing file is replaced.
         part: The model.
+        strip: Whether golden texts and history are left out, as :func:`edgekit_converters.stripping.stripped` does.
 
     Raises:
         FileError: The place cannot be written; nothing is left behind.
     """
     entry, contents = _entry(MAIN, part, {})
-    manifest = Manifest(Path(path).stem, part.labels, (entry,), history=part.history, verify=part.reports)
-    return write_bundle_file(path, manifest, contents)
+    manifest = Manifest(
+        name=Path(path).stem,
+        labels=part.labels,
+        models=(entry,),
+        history=part.history,
+        verify=part.reports,
+        schema_version=part.golden.schema_version,
+        reference=part.reference,
+    )
+    return write_bundle_file(path, *(stripped(manifest, contents) if strip else (manifest, contents)))
 
 
 def write_parts(
-    path: str | Path, parts: Mapping[str, Part], combine: Combination, steps: Sequence[HistoryStep] = ()
+    path: str | Path,
+    parts: Mapping[str, Part],
+    combine: Combination,
+    steps: Sequence[HistoryStep] = (),
+    *,
+    reference: Reference | None = None,
+    strip: bool = False,
 ) -> Path:
     """Packs several models that answer as one. The golden texts run on what was packed before it takes its place.
 
@@ -131,6 +169,8 @@ def write_parts(
         parts: Role to model; one role is ``main``.
         combine: How they answer.
         steps: What was done to combine them; goes behind the histories of the models, whose settings get their role.
+        reference: How their common answers to labelled texts are spread; None without such texts.
+        strip: As of :func:`write_part`.
 
     Raises:
         BundleError: The parts and the combination do not go together.
@@ -154,11 +194,13 @@ def write_parts(
         combine=combine,
         history=(*history, *steps),
         verify=tuple(replace(report, role=role) for role in roles for report in parts[role].reports),
-        schema_version=combine.schema_version,
+        schema_version=max(combine.schema_version, *(part.golden.schema_version for part in parts.values())),
+        reference=reference,
     )
+    packed = stripped(manifest, contents) if strip else (manifest, contents)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            made = write_bundle_file(Path(folder) / path.name, manifest, contents)
+            made = write_bundle_file(Path(folder) / path.name, *packed)
             run_golden_texts(open_bundle(made))
             os.replace(made, path)
     except OSError as error:

@@ -173,7 +173,7 @@ def convert(
             together = _write_cascade(place, parts, held_out(lessons, compression), data, compression, recipe, listener)
             together = replace(together, bundle=str(out))
         else:
-            write_part(place, parts[MAIN])
+            write_part(place, parts[MAIN], strip=recipe.strip)
         figures = check_budget(
             budget, place, data.texts if data else sample_texts(), _drops(parts[MAIN], together), listener
         )
@@ -207,7 +207,7 @@ def _write_cascade(
             f"{error}; the held-out texts are a tenth of --data: more rows, more --epochs, --unlabelled texts or a lower "
             "--keep may do it"
         ) from error
-    return write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, listener=listener)
+    return write_cascade(out, found, data, max_total_drop=recipe.max_total_drop, strip=recipe.strip, listener=listener)
 
 
 def _drops(main: Part, together: Fusion | None) -> dict[str, float]:

@@ -34,6 +34,7 @@ class Recipe:
         budget: What the bundle must keep to where it is converted, such as ``p95<=3ms,bytes<=2MB``.
         route: By which tools the LiteRT program is made, one of ``targets.routes.ROUTES``.
         compat: An older runtime that must answer rightly by the LiteRT program, too, one of ``quantspec.COMPATIBLE``.
+        strip: Whether the bundle is written without the words of its golden texts and without its history.
     """
 
     targets: tuple[str, ...] = ("litert",)
@@ -45,6 +46,7 @@ class Recipe:
     budget: str | None = None
     route: str = DIRECT
     compat: str | None = None
+    strip: bool = False
 
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) != len(self.targets):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,18 @@ CLEAR_MARGIN = 0.1
 """Labels must agree wherever the two highest golden logits lie further apart than this."""
 
 
+WITHOUT_TEXTS = 3
+"""The schema version that a bundle has where a golden text is null: readers of older ones refuse it."""
+
+
 @dataclass(frozen=True)
 class GoldenText:
-    """One text with its token ids and, for each program file, its logits; :func:`golden_key` names those of older runtimes."""
+    """One text with its token ids and, for each program file, its logits; :func:`golden_key` names those of older runtimes.
 
-    text: str
+    The text is None where it was stripped off (docs/privacy.md): then ids and logits are all that is known of it.
+    """
+
+    text: str | None
     ids: tuple[int, ...]
     logits: dict[str, tuple[float, ...]]
 
@@ -41,6 +48,20 @@ class Golden:
         if not golden.texts:
             raise BundleError(f"{name} holds no golden texts; the file is damaged or was edited")
         return golden
+
+    @property
+    def schema_version(self) -> int:
+        """The oldest schema whose readers know such golden texts."""
+        return WITHOUT_TEXTS if any(item.text is None for item in self.texts) else 1
+
+    def without_texts(self) -> Golden:
+        """The same with ids and logits alone."""
+        return Golden(tuple(replace(item, text=None) for item in self.texts))
+
+
+def described(number: int, item: GoldenText) -> str:
+    """What messages call a golden text: its beginning, or its number from 1 where the text was stripped off."""
+    return f"golden text {number}" if item.text is None else f"the golden text {item.text[:40]!r}"
 
 
 def golden_key(file: str, distribution: str) -> str:
@@ -70,7 +91,7 @@ def check_golden(
     logits: Callable[[Sequence[int]], NDArray[np.float32]],
     engine: str,
 ) -> None:
-    """Runs the golden texts through a tokenizer and an engine.
+    """Runs the golden texts through a tokenizer and an engine. Of a text that was stripped off the ids are taken as they are.
 
     Args:
         golden: The texts and what was answered at conversion.
@@ -86,15 +107,16 @@ def check_golden(
     """
     older = golden_key(file, engine)
     most = MAX_LOGIT_DIFFERENCE + _spread(golden, file, older)
-    for item in golden.texts:
-        if tuple(encode(item.text)) != item.ids:
+    for number, item in enumerate(golden.texts, 1):
+        name = described(number, item)
+        if item.text is not None and tuple(encode(item.text)) != item.ids:
             raise GoldenMismatchError(
-                f"the tokenizer here splits the golden text {item.text[:40]!r} otherwise than at conversion; "
-                "install the version of tokenizers that the bundle's history names"
+                f"the tokenizer here splits {name} otherwise than at conversion; install the version of tokenizers that "
+                "made the bundle (its history names it, unless that was stripped off)"
             )
         expected = np.asarray(item.logits.get(older, item.logits.get(file, ())), dtype=np.float32)
         if len(expected) < 2:
-            raise BundleError(f"the golden text {item.text[:40]!r} has no logits for {file}; convert the model anew")
+            raise BundleError(f"{name} has no logits for {file}; convert the model anew")
         found = logits(item.ids)
         difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
         lowest, highest = np.sort(expected)[-2:]
@@ -102,7 +124,7 @@ def check_golden(
         wrong = not difference <= most  # not <=, so that NaN fails
         if wrong or (clear and int(found.argmax()) != int(expected.argmax())):
             raise GoldenMismatchError(
-                f"{engine} answers {np.round(found, 3).tolist()} to the golden text {item.text[:40]!r}, where the "
-                f"conversion had {np.round(expected, 3).tolist()}: it runs {file} wrongly on this device; "
+                f"{engine} answers {np.round(found, 3).tolist()} to {name}, where the conversion had "
+                f"{np.round(expected, 3).tolist()}: it runs {file} wrongly on this device; "
                 "try another version of the engine, another engine, or another --quantize scheme"
             )

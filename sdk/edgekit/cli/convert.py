@@ -112,6 +112,10 @@ def command(
         str | None,
         typer.Option("--compat", help="tflite-runtime: the LiteRT program must be right on that old runtime, too."),
     ] = None,
+    strip: Annotated[
+        bool | None,
+        typer.Option("--strip/--no-strip", help="Leave golden texts and history out of the bundle (edgekit strip)."),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", metavar="FILE.toml", help="Settings from a file; a flag given here goes before it."),
@@ -152,6 +156,7 @@ def command(
                 budget=budget,
                 route=route,
                 compat=compat,
+                strip=strip,
             ),
             read=replace(settings.read, **read),
             compression=_given(
