@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.current
 
-.PHONY: demo test apk test-arm64 check format wheels environments bench bench-tflite-runtime clean
+.PHONY: demo test apk torture test-arm64 check format wheels environments bench bench-tflite-runtime clean
 
 demo: $(STAMP)
 	$(BIN)/edgekit demo --out demo-out
@@ -30,6 +30,11 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Broken inputs for every reader, 20,000 or more, and atheris; docs/reliability.md gets the table. 25 minutes on two cores.
+INPUTS ?= 20500
+torture: $(STAMP)
+	$(BIN)/python tests/torture --inputs $(INPUTS) --atheris 240 --fill docs/reliability.md
 
 # The engine's for both machines: the one that is not this one needs Debian's cross-compiler.
 wheels: $(STAMP)

@@ -199,6 +199,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("quantize = 'none'\nquantize = 'int8'", "is not valid TOML"),
         ("a = " + "[" * 10_000, "is not valid TOML"),
         ("max_length = " + "1" * 10_000, "is not valid TOML"),
+        ("targets = [{a = 0x" + "f" * 5000 + "}]", "is not valid TOML: a whole number has more than 64 bits"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:

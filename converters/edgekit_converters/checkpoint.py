@@ -26,6 +26,7 @@ from edgekit_runtime import jsonio
 from edgekit_runtime.bundle import replacing
 from edgekit_runtime.cleaning import check_cleaning
 from edgekit_runtime.errors import BundleError, CheckpointError, FileError, OptionError, TokenizerError
+from edgekit_runtime.filepart import file_bytes
 from edgekit_runtime.manifest import HistoryStep
 
 FORMAT = "edgekit-checkpoint"
@@ -226,7 +227,7 @@ def _beside(path: Path, stored: Stored, say: Callable[[str], None]) -> RawCheckp
     config: Any = {}
     if file.is_file():
         try:
-            config = json.loads(file.read_bytes())
+            config = json.loads(file_bytes(file))
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{file} is not valid JSON ({error}); correct it or move it away") from error
         except OSError as error:

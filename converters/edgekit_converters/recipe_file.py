@@ -20,12 +20,9 @@ from edgekit_converters.compress import Compression
 from edgekit_converters.data import DataOptions
 from edgekit_converters.data.source import HUB, STDIN
 from edgekit_converters.recipe import Recipe
+from edgekit_converters.toml import parse_toml
 from edgekit_runtime.errors import FileError, OptionError, require
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgekit_runtime.filepart import file_bytes
 
 Settings = TypeVar("Settings")
 
@@ -73,7 +70,7 @@ class RecipeFile:
         """
         path = Path(path)
         try:
-            text = path.read_bytes().decode("utf-8-sig")
+            text = file_bytes(path).decode("utf-8-sig")
         except FileNotFoundError:
             raise FileError(f"there is no recipe {path}; check the path") from None
         except OSError as error:
@@ -90,7 +87,7 @@ class RecipeFile:
             OptionError: See :meth:`load`.
         """
         try:
-            content = tomllib.loads(text)
+            content = parse_toml(text)
         except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
             raise OptionError(f"{where} is not valid TOML: {error}; correct it") from error
         return cls.from_values(content, where)

@@ -77,7 +77,10 @@ def recorded_recipe(path: str | os.PathLike[str]) -> RecordedRecipe:
     history = open_bundle(path).manifest.history
     settings = _last(history, "lower")
     if settings is None:
-        raise BundleError(f"the history of {path} tells of no conversion; give a bundle that edgekit convert wrote")
+        raise BundleError(
+            f"the history of {path} tells of no conversion: give a bundle that edgekit convert wrote, and whose history was not "
+            "stripped off"
+        )
     where = f"the history of {path}"
     about = [f"The recipe of {Path(path).name!r}, made from {(_last(history, 'read') or {}).get('file')!r}."]
     content: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekit_runtime.cleaning import folded, is_stop_word
 from edgekit_runtime.errors import FileError, OptionError
+from edgekit_runtime.filepart import file_bytes
 
 
 def read_stop_words(path: str | Path) -> tuple[str, ...]:
@@ -16,7 +17,7 @@ def read_stop_words(path: str | Path) -> tuple[str, ...]:
         OptionError: It is no UTF-8, holds no word, or something that is not one word.
     """
     try:
-        lines = Path(path).read_bytes().decode("utf-8-sig").splitlines()
+        lines = file_bytes(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise FileError(f"cannot read the stop words {path}: {error.strerror}; check --stop-words") from error
     except UnicodeDecodeError as error:

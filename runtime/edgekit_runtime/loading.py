@@ -6,7 +6,8 @@ import contextlib
 import copy
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.classifier import Classifier
@@ -15,7 +16,12 @@ from edgekit_runtime.engines import ENGINES, engine_class
 from edgekit_runtime.errors import EngineError, EngineUnavailableError, OptionError
 from edgekit_runtime.golden import Golden, check_golden
 from edgekit_runtime.manifest import ModelEntry, Program, TextSpec
+from edgekit_runtime.monitoring.monitor import Monitor
 from edgekit_runtime.text import TextEncoder
+from edgekit_runtime.trial import try_program
+from edgekit_runtime.trust.keys import SealingKey
+
+T = TypeVar("T")
 
 
 def load(
@@ -25,6 +31,10 @@ def load(
     threads: int | None = None,
     verify: bool = True,
     fallback: bool = False,
+    trusted_keys: Sequence[str | os.PathLike[str] | bytes] | None = None,
+    key: SealingKey = None,
+    monitor: bool | Monitor = False,
+    trial: bool = False,
 ) -> Classifier:
     """Opens a bundle for classifying.
 
@@ -34,27 +44,42 @@ def load(
         threads: Upper bound on the threads of one call; None takes the processors at hand, at most 4.
         verify: Whether the engine must answer the bundle's golden texts rightly first.
         fallback: Whether an engine that fails is passed over, with a warning, for the next.
+        trusted_keys: Public keys, as paths of PEM files or as their contents, one of which must have signed the bundle; None
+            asks for no signature (docs/security.md).
+        key: What opens a sealed bundle: the path of a key file, the 32 bytes, a function that gives them for a key id, or
+            None for what EDGEKIT_KEY or EDGEKIT_KEY_FILE says.
+        monitor: Whether the answers are counted, by ``Classifier.monitor`` (docs/monitoring.md); or what counts them, which
+            several classifiers of the same labels may share.
+        trial: Whether a process of its own loads the program first, so that one that crashes, hangs or eats memory is an
+            error here: for bundles of others. It costs a start of Python, and the load a second time.
 
     Of several models that answer as one, all this goes for each.
 
     Raises:
         FileError, BundleError: The file is missing, damaged, no bundle, or of a newer schema.
+        BundleSignatureError: No trusted key signed it, or its signature is wrong.
+        SealError: It is sealed, and there is no key, or a wrong one, or its programs were changed.
         EngineUnavailableError: No engine can run it here, or not the one asked for.
         GoldenMismatchError: The engine answers wrongly.
-        OptionError: ``threads`` is below 1.
+        OptionError: ``threads`` is below 1, or the monitor has other labels.
     """
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise OptionError(f"threads must be a whole number of 1 or more, not {threads!r}")
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, trusted_keys=trusted_keys, key=key)
     members: list[Classifier] = []
     with contextlib.ExitStack() as opened:
         for entry in bundle.manifest.answering:
+            chosen = _tried(bundle, entry, engine, threads, fallback=fallback) if trial else engine
             encoder = _encoder(bundle, entry.text, members)
-            members.append(_load_model(bundle, entry, encoder, engine, threads, verify=verify, fallback=fallback))
+            members.append(_load_model(bundle, entry, encoder, chosen, threads, verify=verify, fallback=fallback))
             opened.callback(members[-1].close)
+        combine = bundle.manifest.combine
+        classifier = members[0] if combine is None else KINDS[combine.kind](bundle.manifest, members)
+        if monitor is not False:
+            watching = Monitor(classifier.labels, bundle.manifest.reference) if monitor is True else monitor
+            classifier.watch(watching)
         opened.pop_all()
-    combine = bundle.manifest.combine
-    return members[0] if combine is None else KINDS[combine.kind](bundle.manifest, members)
+    return classifier
 
 
 def load_alone(bundle: Bundle, role: str, *, engine: str | None = None, threads: int | None = None) -> Classifier:
@@ -164,16 +189,31 @@ def _load_model(
     verify: bool,
     fallback: bool,
 ) -> Classifier:
-    """Loads the first program of a model that answers; its engine's failure is passed over only where asked for."""
+    """Loads the first program of a model that answers."""
     threads = threads_used(threads)
     candidates = _candidates(bundle, entry, engine)
+    return _first(candidates, lambda each: _load_program(bundle, entry, each, encoder, threads, verify), fallback)
+
+
+def _tried(bundle: Bundle, entry: ModelEntry, engine: str | None, threads: int | None, *, fallback: bool) -> str:
+    """The engine of the first program of a model that a process of its own could load and run."""
+
+    def attempt(program: Program) -> str:
+        try_program(bundle, entry.role, program.engine, threads)
+        return program.engine
+
+    return _first(_candidates(bundle, entry, engine), attempt, fallback)
+
+
+def _first(candidates: Sequence[Program], attempt: Callable[[Program], T], fallback: bool) -> T:
+    """What an attempt gives with the first program that works; an engine's failure is passed over only where asked for."""
     for position, program in enumerate(candidates):
         try:
-            return _load_program(bundle, entry, program, encoder, threads, verify)
+            return attempt(program)
         except EngineError as error:
             if not fallback or position + 1 == len(candidates):
                 raise
-            warnings.warn(f"engine {program.engine} is passed over: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"engine {program.engine} is passed over: {error}", RuntimeWarning, stacklevel=4)
     raise AssertionError("unreachable: there is at least one candidate")
 
 

@@ -8,6 +8,7 @@ from edgekit_runtime.bundle import Bundle
 from edgekit_runtime.engines import engine_class
 from edgekit_runtime.errors import EngineUnavailableError
 from edgekit_runtime.loading import load_alone
+from edgekit_runtime.trial import try_program
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,12 @@ class ProgramTest:
     reason: str | None
 
 
-def run_golden_texts(bundle: Bundle) -> tuple[ProgramTest, ...]:
+def run_golden_texts(bundle: Bundle, *, trial: bool = False) -> tuple[ProgramTest, ...]:
     """Runs the golden texts of every model through every engine that is installed.
+
+    Args:
+        bundle: The bundle.
+        trial: Whether each program runs in a process of its own, so that one that crashes, hangs or eats memory is an error.
 
     Raises:
         GoldenMismatchError: A program answers wrongly.
@@ -42,7 +47,9 @@ def run_golden_texts(bundle: Bundle) -> tuple[ProgramTest, ...]:
         of_model = []
         for program in model.programs:
             reason = _unavailable(program.engine)
-            if reason is None:
+            if reason is None and trial:
+                try_program(bundle, model.role, program.engine, None)
+            elif reason is None:
                 load_alone(bundle, model.role, engine=program.engine).close()
             of_model.append(ProgramTest(model.role, program.engine, program.file, reason is None, reason))
         if not any(test.golden for test in of_model):

@@ -15,7 +15,10 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from edgekit_runtime.errors import TokenizerError
+from edgekit_runtime.errors import EdgekitError, TokenizerError
+
+UNUSED = "\u16e5"
+"""A runic letter, which hardly any vocabulary has."""
 
 CACHED_WORDS = 16_384
 """At about 200 bytes a word the cache stays below 4 MB."""
@@ -80,6 +83,15 @@ def shortcut(tokenizer: Tokenizer, max_length: int) -> PlainWordPiece | None:
     return PlainWordPiece(tokenizer, first, last, lower_case=normalizer.lowercase, max_length=max_length)
 
 
+def library_failed(error: BaseException) -> BaseException:
+    """What to raise where the tokenizers library failed: it raises bare Exceptions, and panics that are not even those."""
+    if isinstance(error, EdgekitError) or not (
+        isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    ):
+        return error
+    return TokenizerError(f"the tokenizers library fails on this tokenizer.json ({error}); save it anew")
+
+
 def special_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """The ids that a tokenizer puts before and behind every text.
 
@@ -89,10 +101,13 @@ def special_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     try:
         empty, marked = tokenizer.encode("").ids, tokenizer.encode("a").ids
         word = tokenizer.encode("a", add_special_tokens=False).ids
+        tokenizer.encode(UNUSED)
     except Exception as error:  # the library raises a bare Exception
         raise TokenizerError(
             f"the tokenizer.json cannot encode unknown words ({error}); give it a token for them (unk_token)"
         ) from error
+    except BaseException as error:
+        raise library_failed(error) from error
     for count in range(len(empty) + 1):
         if empty[:count] + word + empty[count:] == marked:
             return empty[:count], empty[count:]

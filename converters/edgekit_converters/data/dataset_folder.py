@@ -10,6 +10,7 @@ from edgekit_converters.data.arrow import BATCH_ROWS, Batch, batched_table, firs
 from edgekit_converters.data.options import DataOptions
 from edgekit_converters.data.rows import Table
 from edgekit_runtime.errors import DataError, FileError, require
+from edgekit_runtime.filepart import open_regular
 
 
 def dataset_folder_table(folder: Path, options: DataOptions, *, labelled: bool) -> Table:
@@ -26,10 +27,31 @@ def dataset_folder_table(folder: Path, options: DataOptions, *, labelled: bool) 
         )
     datasets = require("datasets", extra="data", purpose="reading a dataset's folder")
     try:
+        _check_arrow(folder)
         dataset = datasets.load_from_disk(str(folder))
+        _check_inside(folder, dataset)
     except Exception as error:  # whatever a damaged file leads to
         raise DataError(f"{folder} holds a dataset that cannot be read: {first_line(error)}") from error
     return dataset_table(str(folder), chosen_split(dataset, str(folder), options.split), options, labelled=labelled)
+
+
+def _check_arrow(folder: Path) -> None:
+    """Refuses Arrow files whose numbers point outside: ``datasets`` maps them, and such a number then ends the process."""
+    ipc: Any = require("pyarrow.ipc", extra="data", purpose="reading a dataset's folder")
+    arrow: Any = require("pyarrow", extra="data", purpose="reading a dataset's folder")
+    for path in sorted(folder.rglob("*.arrow")):
+        with open_regular(path) as file, ipc.open_stream(arrow.PythonFile(file, "r")) as batches:
+            for batch in batches:
+                batch.validate(full=True)
+
+
+def _check_inside(folder: Path, dataset: Any) -> None:
+    """Refuses a dataset whose state names files outside its folder, which were not looked at."""
+    for split in dataset.values() if isinstance(dataset, dict) else (dataset,):
+        for file in split.cache_files:
+            place = Path(file["filename"]).resolve()
+            if not place.is_relative_to(folder.resolve()) or place.suffix != ".arrow":
+                raise ValueError(f"it names {str(place)[:200]}, which is no .arrow file in it")
 
 
 def chosen_split(dataset: Any, source: str, split: str | None) -> Any:

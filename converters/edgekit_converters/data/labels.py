@@ -16,6 +16,8 @@ SHORT = {"neg": "negative", "neu": "neutral", "pos": "positive"}
 NUMBERS = {2: (("-1", "1"), ("0", "4")), 3: (("-1", "0", "1"), ("0", "2", "4"))}
 """How corpora number their classes, by how many there are, from negative to positive."""
 
+SHOWN = 40
+"""So many characters of a label are in a message."""
 LISTED = 8
 WORDS = {
     "negative": "neg 消极 负面 负向 差评 négatif negatif negativ negativo",
@@ -92,9 +94,9 @@ def unknown_label(label: str, found: Iterable[str], labels: Sequence[str], rule:
         rule: The rule.
     """
     found = list(dict.fromkeys([*found, label]))
-    message = f"the label {label!r} is none of {', '.join(labels)} or 0 to {len(labels) - 1}"
+    message = f"the label {label[:SHOWN]!r} is none of {', '.join(labels)} or 0 to {len(labels) - 1}"
     if rule.label_map is not None:
-        message = f"the label {label!r} is not in --label-map"
+        message = f"the label {label[:SHOWN]!r} is not in --label-map"
     elif rule.title:
         message += f", and the labels before it are {rule.title}"
     if len(found) > LISTED or any(len(name) > 30 or set(name) & {",", "="} for name in found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -19,6 +20,9 @@ STDIN, HUB = "-", "hf:"
 
 GZIP = b"\x1f\x8b"
 HEAD_BYTES = 1 << 16
+
+BOMB_BYTES, MOST_RATIO = 1 << 23, 200
+"""What gzip unpacks to more than either is no text, which shrinks to a tenth or so, but a few bytes said over and over."""
 
 
 class Source(io.RawIOBase):
@@ -76,6 +80,14 @@ class Unpacked(Source):
     def progress(self) -> tuple[int, int] | None:
         return self._packed.progress()
 
+    def _next(self, count: int) -> bytes:
+        data = super()._next(count)
+        if self.done > BOMB_BYTES and self.done > MOST_RATIO * self._packed.done:
+            raise DataError(
+                f"{self.name} unpacks to over {MOST_RATIO} times its size, as no text does; do not trust this file"
+            )
+        return data
+
 
 @contextmanager
 def open_source(name: str) -> Iterator[Source]:
@@ -105,8 +117,17 @@ def _opened(name: str) -> Iterator[Source]:
         return
     with open(name, "rb", buffering=0) as stream:
         status = os.fstat(stream.fileno())
+        if stat.S_ISBLK(status.st_mode) or (
+            stat.S_ISCHR(status.st_mode) and not stream.isatty() and not _is_null(status)
+        ):
+            raise OSError(errno.EINVAL, "it is a device, which may have no end")
         known = stat.S_ISREG(status.st_mode) and status.st_size  # a pipe has no size, a file under /proc says 0
         yield Source(cast("BinaryIO", stream), name, status.st_size if known else None)
+
+
+def _is_null(status: os.stat_result) -> bool:
+    with open(os.devnull, "rb") as null:
+        return os.fstat(null.fileno()).st_rdev == status.st_rdev
 
 
 def shown(name: str) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from edgekit_converters.distillation.students import BertStudent, CnnStudent, Student
+from edgekit_converters.toml import parse_toml
 from edgekit_runtime.errors import FileError, OptionError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgekit_runtime.filepart import file_bytes
 
 ARCHITECTURES: dict[str, type[CnnStudent] | type[BertStudent]] = {"cnn": CnnStudent, "bert": BertStudent}
 
@@ -27,7 +23,7 @@ def read_student(path: Path) -> Student:
         OptionError: It is no TOML, or has an unknown key or a value of the wrong type; the message names the key.
     """
     try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        content = parse_toml(file_bytes(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise FileError(f"there is no student {path}; check the path") from None
     except OSError as error:

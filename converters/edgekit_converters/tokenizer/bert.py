@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from edgekit_runtime.filepart import file_bytes
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -58,8 +60,8 @@ def bert_template(cls_id: int, sep_id: int) -> processors.TemplateProcessing:
 def _stated_settings(folder: Path) -> dict[str, bool]:
     """The switches of a tokenizer_config.json beside a vocab.txt."""
     try:
-        settings = json.loads((folder / "tokenizer_config.json").read_bytes())
-    except (OSError, ValueError):
+        settings = json.loads(file_bytes(folder / "tokenizer_config.json"))
+    except (OSError, ValueError, RecursionError):
         return {}
     return (
         {key: value for key, value in settings.items() if isinstance(value, bool)} if isinstance(settings, dict) else {}

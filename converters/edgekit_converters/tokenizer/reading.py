@@ -15,6 +15,7 @@ from edgekit_converters.tokenizer.keras import checked_ids, from_keras
 from edgekit_converters.tokenizer.word_level import DROPPED, EVERY_CHARACTER, isolated
 from edgekit_converters.tokenizer.word_list import PADDING, UNKNOWN, from_ids, from_lines
 from edgekit_runtime.errors import FileError, TokenizerError
+from edgekit_runtime.filepart import file_bytes
 from edgekit_runtime.text import load_tokenizer
 from edgekit_runtime.wordpiece import special_ends
 
@@ -174,7 +175,7 @@ def check_fits(tokenizer: TokenizerFile, rows: int, source: str, say: Callable[[
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return file_bytes(path)
     except OSError as error:
         raise FileError(f"cannot read the tokenizer {path}: {error.strerror}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit_runtime.errors import CheckpointError, FileError
+from edgekit_runtime.filepart import open_regular
 
 if TYPE_CHECKING:
     from edgekit_converters.weights.onnx_graph import OnnxGraph
@@ -49,7 +50,7 @@ def read_stored(path: Path, *, trust: bool, say: Callable[[str], None]) -> Store
     from edgekit_converters.weights.torch_file import read_torch
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head, size = file.read(16), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error

@@ -28,7 +28,7 @@ FLOATS = {6: torch.float16, 7: torch.float32, 8: torch.float64, 13: torch.bfloat
 PLAIN = {"padding": {0}, "stride": {1}, "dilation": {1}, "groups": {1}}
 """What the arguments of a convolution are unless the user says otherwise."""
 
-MAX_JSON_BYTES = 64_000_000
+MAX_JSON_BYTES = 32_000_000
 DAMAGED = (KeyError, TypeError, AttributeError, ValueError, OSError, RuntimeError, EOFError, OverflowError)
 """What damaged bytes raise, by way of zipfile, json and torch."""
 

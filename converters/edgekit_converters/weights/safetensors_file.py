@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgekit_converters.weights import Stored, read_stored
 from edgekit_runtime.errors import CheckpointError
+from edgekit_runtime.filepart import file_bytes
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -30,10 +31,10 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def read_index(path: Path, *, trust: bool, say: Callable[[str], None]) -> Stored:
     """The tensors of all files that an ``….index.json`` names, safetensors or torch's."""
     try:
-        index: Any = json.loads(path.read_bytes())
+        index: Any = json.loads(file_bytes(path))
         shards = sorted(set(index["weight_map"].values()))
         promised = set(index["weight_map"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is no index of a sharded checkpoint ({error!r}); download it again") from error
     tensors: dict[Any, Any] = {}
     for shard in shards:

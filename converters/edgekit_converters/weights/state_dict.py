@@ -97,9 +97,10 @@ def _float32(path: Path, name: str, tensor: Tensor) -> Tensor:
             f"{name} in {path} is stored as {str(tensor.dtype).removeprefix('torch.')} in a form that is not supported; save "
             "it as float32, float16 or bfloat16"
         )
-    if not torch.isfinite(tensor).all():
+    single = tensor.float()
+    if not torch.isfinite(single).all():  # of float64 also what is too large for float32
         raise CheckpointError(f"{name} in {path} holds NaN or infinity: the training diverged; use another checkpoint")
-    return tensor.float()
+    return single
 
 
 def _bare_names(names: list[str]) -> list[str]:

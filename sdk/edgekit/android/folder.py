@@ -93,7 +93,7 @@ class RunFolder:
             return Look(_object(answer), {})
         try:
             progress = json.loads(answer.out or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             progress = {}  # the next look tells more
         return Look(None, progress if isinstance(progress, dict) else {})
 
@@ -123,7 +123,7 @@ def run_folder(phone: Phone, listener: Listener) -> Iterator[RunFolder]:
 def _object(answer: Answer) -> dict[str, Any]:
     try:
         found = json.loads(answer.out)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DeviceError(
             "what the app wrote is no JSON: install the app of this edgekit, edgekit android install"
         ) from error

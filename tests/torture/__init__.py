@@ -1,0 +1,1 @@
+"""Broken inputs for every reader: ``python tests/torture`` (docs/reliability.md)."""
