@@ -24,12 +24,17 @@ from edgekit.cli import (
     finetune,
     fuse,
     inspect,
+    keygen,
     predict,
     profile,
     prune,
+    seal,
+    serve,
+    sign,
+    strip,
     verify,
 )
-from edgekit.cli.terminal import DEBUG
+from edgekit.cli.terminal import DEBUG, harmless
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
 
@@ -47,7 +52,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except EdgekitError as error:
             if os.environ.get(DEBUG):
                 traceback.print_exc()
-            sys.stderr.write(f"edgekit: error: {' '.join(str(error).split())}\n")
+            sys.stderr.write(f"edgekit: error: {harmless(' '.join(str(error).split()))}\n")
             sys.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             sys.stderr.write("\nedgekit: interrupted; nothing half-written was left behind\n")
@@ -63,7 +68,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:  # a defect of edgekit's own, or of a library's
             if os.environ.get(DEBUG):
                 traceback.print_exc()
-            reason = " ".join(str(error).split())[:200]
+            reason = harmless(" ".join(str(error).split())[:200])
             sys.stderr.write(
                 f"edgekit: error: unexpected {type(error).__name__}: {reason}; run again with --debug and report what it shows\n"
             )
@@ -93,10 +98,15 @@ for name, module in {
     "compare": compare,
     "inspect": inspect,
     "verify": verify,
+    "serve": serve,
     "finetune": finetune,
     "distill": distill,
     "prune": prune,
     "fuse": fuse,
+    "strip": strip,
+    "keygen": keygen,
+    "sign": sign,
+    "seal": seal,
     "demo": demo,
     "doctor": doctor,
 }.items():
