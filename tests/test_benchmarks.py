@@ -368,6 +368,18 @@ def test_what_profiling_costs(bundle: Path, labelled_csv: Path, tmp_path: Path) 
     assert 0.1 < one / two < 10 and f"{max(one, two) / min(one, two) - 1:.1%}" in ended.stdout
 
 
+def test_what_monitoring_costs(bundle: Path, labelled_csv: Path, tmp_path: Path) -> None:
+    figures, page = tmp_path / "monitoring.json", tmp_path / "page.md"
+    page.write_text("\n".join(document.marks("monitoring")), encoding="utf-8")
+    few = ("--texts", 20, "--rounds", 6, "--json", figures, "--fill", page)
+    ended = bench("monitoring_cost.py", "--bundle", bundle, "--data", labelled_csv, *few)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert 0 < row["counting_us"] < 50, "it takes one or two on an idle machine"
+    assert 0.3 < row["watched"]["value"] < 3 and 10 < row["snapshot_us"] < 100_000
+    assert ended.stdout.strip() in page.read_text(encoding="utf-8")
+
+
 def test_profiles_that_differ_too_much_are_said_to() -> None:
     cheap, dear = harness.Ratio(1.001, 0.99, 1.01), harness.Ratio(1.03, 1.02, 1.04)
     rows = tuple(
