@@ -29,6 +29,7 @@ NOTE = "drawn from the layouts with made-up figures, not a phone"
 SHOWN: dict[str, dict[str, Any]] = {
     "classify": {
         "about": ("about_bundle", "cnn", "tensorflow-lite 2.16.1", "int8-per-tensor"),
+        "trust": ("unsigned",),
         "text": "What a film. I would watch it again tomorrow.",
         "answer": ("answer", "positive", 97.3),
         "detail": ("answer_detail", 0.41, 13, "main"),
@@ -44,7 +45,7 @@ SHOWN: dict[str, dict[str, Any]] = {
 }
 """By screen and id: a text, or a string's name and its arguments."""
 
-HIDDEN = {"failure", "failure_message", "built_in", "stage", "progress"}
+HIDDEN = {"failure", "failure_message", "built_in", "added_key", "stage", "progress"}
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from bundles import (
     HEADER_OFFSET,
     NO_PLAIN_NAMES,
     SIZE,
+    TEXT,
     directory_entry,
     entries,
     make_contents,
@@ -45,6 +46,7 @@ VALUES = (
     "-1",
     "1.5",
     "3",
+    "4",
     '""',
     '"main"',
     "[]",
@@ -58,11 +60,11 @@ VALUES = (
 """JSON, and one that is none, that take the place of each value of a manifest in turn."""
 NAMES = (*NO_PLAIN_NAMES, "plain", "signature")
 TEXTS = (
-    *("", "{", "[]", "null", "1", '"a"', "{" * 100_000, "[" * 100_000, "1" * 5000, "{}", "\0", '{"schema_version": 3}'),
+    *("", "{", "[]", "null", "1", '"a"', "{" * 100_000, "[" * 100_000, "1" * 5000, "{}", "\0", '{"schema_version": 4}'),
     *(
         '{"schema_version": 99999999999999999999}',
-        '{"schema_version": 3.0}',
-        '{"schema_version": 1, "schema_version": 3}',
+        '{"schema_version": 4.0}',
+        '{"schema_version": 1, "schema_version": 4}',
     ),
 )
 """In the place of a whole file."""
@@ -132,6 +134,25 @@ JUNK = (
 """As the value of a key that no reader knows, in a file that is right otherwise."""
 
 
+REFERENCE = {
+    "texts": 3,
+    "labels": [1, 2],
+    "confidence": {"edges": [0.5, 1.0], "counts": [0, 3, 0]},
+    "tokens": {"edges": [4], "counts": [1, 2]},
+    "unknown": {"edges": [0.0, 0.25], "counts": [3, 0, 0]},
+}
+"""Counts of answers for monitors."""
+SPREADS = (
+    *({"edges": edges, "counts": [1, 2]} for edges in ([], [1, 2], [float("nan")], [float("inf")], [1e308])),
+    *({"edges": [4], "counts": counts} for counts in ([], [3], [1, 1], [4, -1], [2**62, 2**62], [0, 3], [1, 2, 0])),
+    {"edges": [4, 4], "counts": [1, 1, 1]},
+    {"edges": [5, 4], "counts": [1, 1, 1]},
+    {"edges": list(range(1000)), "counts": [3] + [0] * 1000},
+    {"edges": list(range(1001)), "counts": [3] + [0] * 1001},
+)
+"""Counts of which most do not fit their edges, or the number of texts."""
+
+
 def report(path: Path) -> str:
     """``accepted``, or the name that the error has in Kotlin, after every byte of the bundle was read."""
     try:
@@ -152,6 +173,17 @@ def with_text(contents: dict[str, bytes], out: Path, name: str, text: str) -> No
         manifest["files"][name] = {"sha256": hashlib.sha256(changed[name]).hexdigest(), "bytes": len(changed[name])}
         changed[MANIFEST] = json.dumps(manifest).encode()
     write_zip(out, changed.items())
+
+
+def make_seal(stored_bytes: int) -> dict[str, Any]:
+    """A seal that fits a program of so many bytes, as far as the manifest tells: two segments."""
+    file = {"salt": "A" * 43 + "=", "bytes": stored_bytes - 32}
+    return {
+        "cipher": "AES-256-GCM",
+        "segment_bytes": 4096,
+        "key_id": "0123456789abcdef",
+        "files": {"model.tflite": file},
+    }
 
 
 def variations(tree: Any) -> Iterator[str]:
@@ -184,18 +216,26 @@ def write_texts(folder: Path) -> None:
     made = make_manifest()
     step = HistoryStep("lower", {"scheme": "int8"}, {"litert-torch": "0.10.0"})
     verify = Verification("litert", "main", 1, 1.0, 0.0, None, 0.5, None, None, 0.0)
-    models = (made.models[0], dataclasses.replace(made.models[0], role="small"))
+    main = dataclasses.replace(made.models[0], text=dataclasses.replace(TEXT, vocab_size=13))
+    models = (main, dataclasses.replace(made.models[0], role="small"))
     cascade = Combination("cascade", ("small", "main"), 0.5)
     whole = dataclasses.replace(made, models=models, combine=cascade, history=(step,), verify=(verify,))
-    average = dataclasses.replace(whole, combine=Combination("average", ("small", "main")), schema_version=2)
-    for kind, manifest in (("cascade", whole), ("average", average)):
-        contents = entries(write_bundle_file(folder / f"{kind}.edgekit", manifest, make_contents()))
-        tree = json.loads(contents[MANIFEST])
-        if kind == "average":
-            tree = {"combine": tree["combine"], "schema_version": 2}
-        for number, text in enumerate(variations(tree)):
-            full = text if kind == "cascade" else json.dumps(json.loads(contents[MANIFEST]))[:-1] + ", " + text[1:]
+    contents = entries(write_bundle_file(folder / "cascade.edgekit", whole, make_contents()))
+    tree = json.loads(contents[MANIFEST])
+    for number, text in enumerate(variations(tree)):
+        with_text(contents, folder / f"cascade-{number:04}.edgekit", MANIFEST, text)
+    average = {"combine": {"kind": "average", "order": ["small", "main"], "threshold": None}, "schema_version": 2}
+    sealed = {"sealed": make_seal(len(contents["model.tflite"])), "reference": REFERENCE, "schema_version": 3}
+    for kind, part in (("average", average), ("sealed", sealed)):
+        with_text(contents, folder / f"{kind}.edgekit", MANIFEST, json.dumps(tree | part))
+        for number, text in enumerate(variations(part)):
+            full = (
+                f"{contents[MANIFEST].decode().rstrip()[:-1]}, {text[1:]}"  # of a key that occurs twice the last counts
+            )
             with_text(contents, folder / f"{kind}-{number:04}.edgekit", MANIFEST, full)
+    for number, spread in enumerate(SPREADS):
+        full = json.dumps(tree | {"reference": REFERENCE | {"tokens": spread}})
+        with_text(contents, folder / f"reference-{number:02}.edgekit", MANIFEST, full)
     for number, text in enumerate(variations(json.loads(contents["golden.json"]))):
         with_text(contents, folder / f"golden-{number:04}.edgekit", "golden.json", text)
     for number, text in enumerate(TEXTS):

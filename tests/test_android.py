@@ -5,6 +5,7 @@ No phone was there when the transcripts in tests/adb were written: they are what
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -31,14 +32,15 @@ from edgekit.android import bench as bench_module
 from edgekit.android.bench import bench, to_profile
 from edgekit.android.install import check_apk, install
 from edgekit.android.phone import find_phone
-from edgekit.android.request import MOST_TEXTS, Request, check_bundle, texts_file
+from edgekit.android.request import MOST_TEXTS, Request, check_bundle, read_key, texts_file
 from edgekit.cli.profiled import profile_lines
 from edgekit.report import profile_html, profile_markdown
 from edgekit_runtime import jsonio
-from edgekit_runtime.errors import DeviceError, EngineUnavailableError, FileError, OptionError
+from edgekit_runtime.errors import DeviceError, EngineUnavailableError, FileError, OptionError, SealError
 from edgekit_runtime.profiling.profile import Profile
 from test_cli import SCRIPT, edgekit
 from test_report import make_profile
+from trusted_bundles import MASTER, seal_probe
 
 TRANSCRIPTS = Path(__file__).parent / "adb"
 ROOT = Path(__file__).parents[1]
@@ -160,6 +162,33 @@ def test_a_run_from_the_command_line(replay: Replay, tmp_path: Path) -> None:
     sent = [each["stdin"] for each in replay.called if "cat >" in each["arguments"][-1]]
     assert [json.loads(line) for line in sent[0].splitlines()] == ["a fine film", "一部好电影 😀"]
     assert sent[1] == bundle.read_bytes().decode(errors="replace")
+
+
+def test_the_key_of_a_sealed_bundle_goes_with_it(replay: Replay, tmp_path: Path) -> None:
+    replay.play("sealed")
+    bundle, key = tmp_path / "sealed.edgekit", tmp_path / "my.key"
+    seal_probe().write(bundle)
+    key.write_bytes(base64.b64encode(MASTER))
+    key.chmod(0o600)
+    done = edgekit("android", "bench", "--bundle", bundle, "--key-file", key, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == replay.profile
+    sent = [each["stdin"] for each in replay.called if "cat > seal.key" in each["arguments"][-1]]
+    assert sent == [base64.b64encode(MASTER).decode() + "\n"]
+    said = json.dumps([each["arguments"] for each in replay.called]) + done.stderr + done.stdout
+    assert base64.b64encode(MASTER).decode() not in said
+
+
+def test_what_is_no_key_is_refused_before_a_phone_is_asked(tmp_path: Path) -> None:
+    key = tmp_path / "my.key"
+    with pytest.raises(FileError, match="there is no key"):
+        read_key(key)
+    key.write_text("A" * 40)
+    with pytest.raises(FileError, match="chmod 600"):
+        read_key(key)
+    key.chmod(0o600)
+    with pytest.raises(SealError, match="no sealing key of 32 bytes"):
+        read_key(key)
 
 
 def test_people_see_what_profile_prints(replay: Replay) -> None:
@@ -413,6 +442,7 @@ def test_build_is_passed_on_and_needs_a_checkout(tmp_path: Path) -> None:
     script.write_text(
         "import pathlib, sys\nprint('compiling')\nprint('signing', file=sys.stderr)\n"
         "assert sys.argv[1] == 'build', sys.argv\n"
+        "if '--trusted-key' in sys.argv:\n    print(*sys.argv[2:])\n"
         "if len(sys.argv) > 2:\n    sys.exit('error: no aapt2: apt install aapt')\n"
         "out = pathlib.Path(__file__).parents[2] / 'android-demo' / 'build'\nout.mkdir()\n"
         "(out / 'edgekit-demo.apk').write_bytes(bytes(1234567))\n",
@@ -420,6 +450,13 @@ def test_build_is_passed_on_and_needs_a_checkout(tmp_path: Path) -> None:
     )
     done = edgekit("android", "build", "--bundle", PROBE, environment=environment)
     assert done.stderr.splitlines()[-1] == "edgekit: error: the app was not built: no aapt2: apt install aapt"
+    keys = [tmp_path / "a.pub", tmp_path / "b.pub"]
+    done = edgekit("android", "build", "--trusted-key", keys[0], environment=environment)
+    assert done.stderr.splitlines()[-1] == f"edgekit: error: there is no file {keys[0]}; give another --trusted-key"
+    for key in keys:
+        key.write_text("a key")
+    done = edgekit("android", "build", "--trusted-key", keys[0], "--trusted-key", keys[1], environment=environment)
+    assert f"--trusted-key {keys[0]} --trusted-key {keys[1]} …" in done.stderr.splitlines()
     done = edgekit("android", "build", environment=environment)
     assert done.stderr == "compiling …\nsigning …\n"
     assert done.stdout == f"{root}/android-demo/build/edgekit-demo.apk\t1.2 MB\n"

@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 
+import bundles
+import trusted_bundles
 from conftest import missing
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "apk"
@@ -38,6 +40,7 @@ maven: ModuleType = importlib.import_module("maven")
 resources: ModuleType = importlib.import_module("resources")
 sources: ModuleType = importlib.import_module("sources")
 tools: ModuleType = importlib.import_module("tools")
+trusted: ModuleType = importlib.import_module("trusted")
 unit_tests: ModuleType = importlib.import_module("unit_tests")
 
 PROJECT = layout.PROJECT
@@ -149,7 +152,7 @@ def test_both_builds_have_the_same_sources_and_settings() -> None:
     assert package_of_manifest is None  # Gradle's plug-in refuses one
 
 
-RUNTIME = ("json", "bundle", "text", "engine", "classify", "profile", "energy")
+RUNTIME = ("json", "trust", "bundle", "text", "engine", "classify", "profile", "energy")
 """Packages that an app of anyone's may take: they know neither Android nor this app."""
 
 
@@ -256,6 +259,33 @@ def test_the_apk_is_whole(built: Any) -> None:
         assert str(plain.relative_to(layout.MAIN / "resources")) in names
 
 
+def test_an_app_with_trusted_keys_holds_them_and_a_bundle_that_they_signed(
+    build: Any, built: Any, tmp_path: Path
+) -> None:
+    trusted_bundles.write_all(tmp_path)
+    keys = [tmp_path / "a.pub", tmp_path / "b.pub", tmp_path / "a.pub"]
+    ids = sorted(trusted_bundles.key_id(trusted_bundles.KEYS[name]) for name in "ab")
+    held = trusted.read_keys(keys)
+    assert list(held) == [f"{key_id}.pem" for key_id in ids]
+    signed = tmp_path / "by-a.edgekit"
+    trusted.check_signed(signed, held)
+    for name, said in (("unsigned", "is not signed"), ("wrong-beside-right", "is wrong")):
+        with pytest.raises(errors.ApkError, match=rf"the app would refuse the bundle inside .*{said}.*edgekit sign"):
+            trusted.check_signed(tmp_path / f"{name}.edgekit", held)
+    bundle = tmp_path / "probe.edgekit"
+    contents = bundles.entries(PROBE)
+    entry = {"signatures": [trusted_bundles.signature(trusted_bundles.KEYS["b"], contents["manifest.json"])]}
+    bundles.write_zip(bundle, [*contents.items(), ("signature", json.dumps(entry).encode())])
+    other = replace(build, name="edgekit-trusted.apk")
+    made = builder.build_apk(other, lambda line: None, bundle, trusted_keys=keys)
+    assert made.trusted_keys == ids and built.trusted_keys == []
+    with zipfile.ZipFile(made.apk) as archive, zipfile.ZipFile(built.apk) as open_to_all:
+        assert {name: archive.read(f"assets/trusted-keys/{name}") for name in held} == held
+        assert not [name for name in open_to_all.namelist() if name.startswith("assets/trusted-keys/")]
+    for left in (Path(made.apk), Path(made.apk).with_suffix(".json")):
+        left.unlink()
+
+
 def test_a_second_build_does_nothing(build: Any, built: Any) -> None:
     before = Path(built.apk).stat().st_mtime_ns
     start = time.perf_counter()
@@ -352,6 +382,14 @@ def test_a_bundle_that_is_none_is_refused_before_anything_starts(build: Any, tmp
     done = run_script("build", "--bundle", str(tmp_path / "no.edgekit"))
     assert done.returncode == 1 and done.stdout == ""
     assert re.fullmatch(r"error: .*no\.edgekit.*\n", done.stderr)
+
+
+def test_an_unsigned_bundle_or_a_wrong_key_is_refused_before_anything_starts(build: Any, tmp_path: Path) -> None:
+    trusted_bundles.write_keys(tmp_path)
+    done = run_script("build", "--bundle", str(PROBE), "--trusted-key", str(tmp_path / "a.pub"))
+    assert done.returncode == 1 and "probe.edgekit is not signed" in done.stderr and done.stderr.count("\n") == 1
+    done = run_script("build", "--trusted-key", str(tmp_path / "seal.key"))
+    assert done.returncode == 1 and "seal.key" in done.stderr and done.stderr.count("\n") == 1
 
 
 def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:

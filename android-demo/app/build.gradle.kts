@@ -50,6 +50,7 @@ kotlin {
 
 dependencies {
     implementation(libs.kotlinx.serialization.json)
+    implementation(libs.tink.android)
     implementation(libs.litert)
     implementation(libs.executorch.android)
     implementation(libs.fbjni)

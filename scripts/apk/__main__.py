@@ -29,6 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     build.add_argument(
         "--executorch", type=Path, metavar="AAR", help="ExecuTorch's Android archive, instead of Maven's"
     )
+    build.add_argument(
+        "--trusted-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a public key; the app then takes only bundles that one of these keys signed (repeatable)",
+    )
     build.add_argument("--repository", help="a Maven repository that has ExecuTorch, beside those that Maven knows")
     build.add_argument("--json", action="store_true", help="print what was built as JSON")
     commands.add_parser("bundle", help="make the bundle that goes inside, where Android Studio's build takes it from")
@@ -55,13 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    built = builder.build_apk(Build(), _say, options.bundle, options.executorch, options.repository)
+    built = builder.build_apk(
+        Build(), _say, options.bundle, options.executorch, options.repository, options.trusted_key
+    )
     if options.json:
         _tell(json.dumps(asdict(built), indent=2))
     else:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in built.contents_bytes.items())
         _tell(f"{built.apk}: {built.checked.size_bytes:,} bytes ({kinds})")
+        trusted = f"signed by {' or '.join(built.trusted_keys)}" if built.trusted_keys else "any"
         _tell(f"engines: {', '.join(built.engines.values())}; bundle: {built.bundle}; checks passed")
+        _tell(f"bundles that it opens: {trusted}")
     return 0
 
 

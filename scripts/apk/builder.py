@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ import notices
 import package
 import sources
 import tools
+import trusted
 from layout import ABIS, CACHE, CATALOGUE, MAIN, POM, Build
 
 from edgekit_runtime.bundle import open_bundle, replacing
@@ -37,6 +38,7 @@ class Built:
         version: The app's.
         engines: Who built each engine, as assets/engines.json has it.
         bundle: File name of the bundle inside.
+        trusted_keys: Ids of the keys of which one must have signed what the app opens; empty where it opens every bundle.
         contents_bytes: Bytes in the APK, as they lie there, by kind: code, each ABI's libraries, assets, resources.
         checked: What the checks found.
         seconds: What each step took; nothing when the APK was there already.
@@ -46,6 +48,7 @@ class Built:
     version: str
     engines: dict[str, str]
     bundle: str
+    trusted_keys: list[str]
     contents_bytes: dict[str, int]
     checked: checks.Checked
     seconds: dict[str, float]
@@ -72,6 +75,7 @@ def build_apk(
     bundle: Path | None = None,
     executorch_aar: Path | None = None,
     repository: str | None = None,
+    trusted_keys: Sequence[Path] = (),
 ) -> Built:
     """Builds and checks ``edgekit-demo.apk``; where nothing changed since, it only says so.
 
@@ -81,13 +85,16 @@ def build_apk(
         bundle: The bundle that goes inside; by default a small CNN, trained and converted once.
         executorch_aar: ExecuTorch's Android archive, instead of Maven's.
         repository: A Maven repository that has ExecuTorch, beside those that Maven knows.
+        trusted_keys: PEM files of which one must have signed what the app opens; without any it opens every bundle.
 
     Raises:
         EdgekitError: A tool is missing, a source is refused, or the APK is not as it should be; no APK is left half-written.
     """
     tools.need("java", "javac", "keytool", "aapt", "aapt2", "zipalign", "apksigner", "dexdump")
+    keys = trusted.read_keys(trusted_keys)
     if bundle is not None:
         open_bundle(bundle).check()
+        trusted.check_signed(bundle, keys)
     clock = Clock(say, {})
     with tools.alone(build.folder):
         for left in build.folder.glob(".package-*"):  # by a build that was killed
@@ -101,11 +108,12 @@ def build_apk(
 
             with clock.step("bundle"):
                 bundle = demo_bundle.demo_bundle(build.assets)
+            trusted.check_signed(bundle, keys)
         record = build.apk.with_suffix(".json")
-        digest = _fingerprint(build, bundle, engine)
+        digest = _fingerprint(build, bundle, engine, keys)
         built = _kept(build, record, digest)
         if built is None:
-            built = _build(build, clock, engine, libraries, bundle)
+            built = _build(build, clock, engine, libraries, bundle, keys)
             whole = json.dumps({"inputs": digest, "built": asdict(built)}, indent=2)
             with replacing(record) as file:
                 file.write(whole.encode())
@@ -113,7 +121,12 @@ def build_apk(
 
 
 def _build(
-    build: Build, clock: Clock, engine: executorch_android.ExecuTorch, libraries: archives.Libraries, bundle: Path
+    build: Build,
+    clock: Clock,
+    engine: executorch_android.ExecuTorch,
+    libraries: archives.Libraries,
+    bundle: Path,
+    keys: dict[str, bytes],
 ) -> Built:
     versions, version = catalogue.versions(), sources.version()
     jars = [*libraries.jars, engine.library.classes]
@@ -124,6 +137,7 @@ def _build(
         package.BUNDLE: bundle,
         "engines.json": json.dumps(engines).encode(),
         "NOTICE.txt": notice.encode(),
+        **{f"{package.TRUSTED_KEYS}/{name}": pem for name, pem in keys.items()},
     }
     with clock.step("compile"):
         app = sources.compile_app(build, jars, build.folder / "classes")
@@ -139,18 +153,21 @@ def _build(
         with clock.step("check"):
             names = [str(file.relative_to(app.classes).with_suffix("")) for file in own]
             checked = checks.check(made, versions, version, names)
-        built = Built(str(build.apk), version, engines, bundle.name, package.contents(made), checked, clock.seconds)
+        ids = [name.removesuffix(".pem") for name in keys]
+        built = Built(
+            str(build.apk), version, engines, bundle.name, ids, package.contents(made), checked, clock.seconds
+        )
         os.replace(made, build.apk)
     return built
 
 
-def _fingerprint(build: Build, bundle: Path, engine: executorch_android.ExecuTorch) -> str:
+def _fingerprint(build: Build, bundle: Path, engine: executorch_android.ExecuTorch, keys: dict[str, bytes]) -> str:
     inputs = [
         *(MAIN, POM, CATALOGUE, bundle, engine.library.classes),
         *sorted(Path(__file__).parent.glob("*.py")),
         *(native for natives in engine.library.natives.values() for native in natives),
     ]
-    return kotlin.fingerprint(inputs, [sources.version(), engine.distribution])
+    return kotlin.fingerprint(inputs, [sources.version(), engine.distribution, *keys])
 
 
 def _kept(build: Build, record: Path, digest: str) -> Built | None:

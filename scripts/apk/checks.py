@@ -200,7 +200,7 @@ def check_bundle(archive: zipfile.ZipFile, libraries: dict[str, bytes]) -> list[
             for program in model.programs
             if program.engine == "executorch"
         ]
-        operators = sorted({operator for file in files for operator in programs.required(bundle.read(file))})
+        operators = sorted({operator for file in files for operator in programs.required(bundle.part(file).read())})
     for abi in ABIS:
         library = libraries.get(f"lib/{abi}/libexecutorch.so", b"")
         absent = [operator for operator in operators if operator.encode() + b"\0" not in library]

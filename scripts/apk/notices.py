@@ -54,6 +54,7 @@ def notice(versions: dict[str, str], app_version: str, executorch: str, tensorfl
         ("Kotlin standard library", versions["kotlin"], APACHE, "JetBrains s.r.o. and Kotlin contributors"),
         ("kotlinx.serialization", versions["serialization"], APACHE, "JetBrains s.r.o."),
         ("TensorFlow Lite", versions["tensorflowLite"], APACHE, "The TensorFlow Authors"),
+        ("Tink, with Protocol Buffers", versions["tink"], f"{APACHE}; Protocol Buffers BSD-3-Clause", "Google LLC"),
         (
             "fbjni, with LLVM's libc++",
             versions["fbjni"],

@@ -14,6 +14,9 @@ from layout import ABIS
 BUNDLE = "demo.edgekit"
 """The bundle's name among the assets."""
 
+TRUSTED_KEYS = "trusted-keys"
+"""The folder of the assets whose keys the app trusts."""
+
 STORED = (".edgekit", ".arsc")
 """What lies uncompressed: a bundle is mapped from where it is in the APK; Android 11 asks it of resources.arsc."""
 

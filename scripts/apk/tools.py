@@ -65,7 +65,12 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     need(program)
     try:
         done = subprocess.run(
-            [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S
+            [str(part) for part in command],
+            cwd=cwd,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # dexdump writes strings as the dex has them, in a UTF-8 of Java's own
+            timeout=TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:
         raise ApkError(f"{program} did not end within {TIMEOUT_S} seconds; try again on an idle machine") from None

@@ -21,6 +21,7 @@ from edgekit_runtime.progress import Listener
 
 ACTIVITY, ACTION = f"{APP}/.HeadlessActivity", f"{APP}.BENCHMARK"
 SUFFIX = ".edgekit"
+KEY_NAME = "seal.key"
 LIMIT_S = 600.0
 FIRST_LOOK_S, LOOK_S = 0.25, 2.0
 """Between two looks, at the begin and later; each makes the phone start a shell, so that more would be measured along."""
@@ -37,6 +38,7 @@ def bench(
     *,
     bundle: Path | None = None,
     texts: Sequence[str] | None = None,
+    key: bytes | None = None,
     limit_s: float = LIMIT_S,
 ) -> dict[str, Any]:
     """Has the app measure, and fetches what it wrote.
@@ -47,6 +49,7 @@ def bench(
         listener: Told of the steps.
         bundle: What is measured, as :func:`check_bundle` let pass; None takes the one that is in the app.
         texts: What is classified; None takes the app's.
+        key: The key file of a sealed bundle; the app removes it from the phone before it measures.
         limit_s: Seconds that the app may take.
 
     Returns:
@@ -70,6 +73,9 @@ def bench(
             listener.stage(f"Copying {bundle.name}, {bundle.stat().st_size / 1e6:.1f} MB")
             extras["bundle"] = _plain(bundle.name)
             folder.put(extras["bundle"], bundle)
+        if key is not None:
+            extras["key"] = KEY_NAME
+            folder.put(extras["key"], key)
         listener.stage("Starting the app")
         try:
             _start(phone, {**extras, "id": folder.run})

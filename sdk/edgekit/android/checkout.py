@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import edgekit
@@ -36,13 +37,20 @@ def built_apk() -> Path:
     return checkout() / "android-demo" / "build" / "edgekit-demo.apk"
 
 
-def build(listener: Listener, *, bundle: Path | None = None, executorch: Path | None = None) -> Path:
+def build(
+    listener: Listener,
+    *,
+    bundle: Path | None = None,
+    executorch: Path | None = None,
+    trusted_keys: Sequence[Path] = (),
+) -> Path:
     """Runs ``scripts/apk build`` with this Python.
 
     Args:
         listener: Told of each step as the build tells it.
         bundle: Goes into the APK in place of the usual demo bundle.
         executorch: An AAR with ExecuTorch to use in place of the usual one.
+        trusted_keys: Public keys of which one must have signed what the app opens; without any it opens every bundle.
 
     Returns:
         The APK.
@@ -53,7 +61,8 @@ def build(listener: Listener, *, bundle: Path | None = None, executorch: Path | 
     """
     apk = built_apk()
     arguments = [sys.executable, "-u", str(checkout() / "scripts" / "apk"), "build"]
-    for option, file in (("--bundle", bundle), ("--executorch", executorch)):
+    keys = [("--trusted-key", key) for key in trusted_keys]
+    for option, file in (("--bundle", bundle), ("--executorch", executorch), *keys):
         if file is not None:
             if not file.is_file():
                 raise FileError(f"there is no file {file}; give another {option}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from edgekit_runtime.bundle import Bundle, open_bundle
 from edgekit_runtime.errors import EngineUnavailableError, OptionError
 from edgekit_runtime.profiling.latency import spread
+from edgekit_runtime.trust.keys import given_key
 
 ENGINES = ("litert", "executorch")
 """Those that the app has."""
@@ -96,6 +98,18 @@ def check_bundle(path: Path, engine: str | None) -> Bundle:
             + ("" if len(bundle.manifest.models) == 1 else f" (models without one: {', '.join(missing)})")
         )
     return bundle
+
+
+def read_key(path: Path) -> bytes:
+    """The key of a sealed bundle, as the app reads it: one line of base64.
+
+    Raises:
+        FileError: There is no such file, it cannot be read, or others may read it.
+        SealError: It is no key file.
+    """
+    key = given_key(path)
+    assert key is not None, "a path was given"
+    return base64.b64encode(key) + b"\n"
 
 
 def texts_file(texts: Sequence[str]) -> bytes:

@@ -14,7 +14,7 @@ from edgekit.android.checkout import built_apk
 from edgekit.android.install import check_apk
 from edgekit.android.install import install as install_app
 from edgekit.android.phone import find_phone
-from edgekit.android.request import Request, check_bundle, check_limit
+from edgekit.android.request import Request, check_bundle, check_limit, read_key
 from edgekit.cli.options import UNSAID, Json, with_data_options
 from edgekit.cli.profiled import profile_lines
 from edgekit.cli.reports import Html, Markdown, Reports
@@ -47,6 +47,14 @@ def build(
         Path | None,
         typer.Option("--executorch", metavar="AAR", help="Take ExecuTorch for Android from this file."),
     ] = None,
+    trusted_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trusted-key",
+            metavar="FILE",
+            help="Have the app take only bundles that are signed with this key or another that is named; repeatable.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Build the app's APK from a checkout of edgekit; no Android SDK is needed.
@@ -55,11 +63,12 @@ def build(
     Example:
       $ edgekit android build
       $ edgekit android build --bundle model.edgekit
+      $ edgekit android build --bundle model.edgekit --trusted-key release.pub
     """
     if bundle is not None:
         check_bundle(bundle, None)
     with Terminal() as terminal:
-        apk = build_app(terminal, bundle=bundle, executorch=executorch)
+        apk = build_app(terminal, bundle=bundle, executorch=executorch, trusted_keys=trusted_key or ())
     size = apk.stat().st_size
     if json:
         print_json({"apk": str(apk), "bytes": size})
@@ -120,6 +129,14 @@ def bench(
             help="Measure energy, too, which takes minutes and a phone that is not charging: use adb over Wi-Fi.",
         ),
     ] = False,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="Opens a sealed bundle; the app wipes it, and keeps the key for this run.",
+        ),
+    ] = None,
     serial: Serial = None,
     limit: Annotated[
         float, typer.Option("--limit", metavar="S", help="Seconds after which the run is given up.")
@@ -135,16 +152,18 @@ def bench(
       $ edgekit android bench
       $ edgekit android bench --bundle model.edgekit --engine executorch --threads 4 --html phone.html
       $ edgekit android bench --bundle model.edgekit --data dev.tsv --seconds 30 --energy --json
+      $ edgekit android bench --bundle sealed.edgekit --key-file seal.key
     """
     if data is None and data_options != UNSAID:
         raise OptionError("what is said of columns, labels or encoding needs data: give it with --data")
     request = Request(engine, threads, runs, seconds, energy)
     check_limit(limit, request)
+    key = None if key_file is None else read_key(key_file)
     reports = Reports(html, markdown, bundle, data)
     with Terminal() as terminal:
         labels = () if bundle is None else check_bundle(bundle, engine).manifest.labels
         texts = None if data is None else read_texts(data, data_options, terminal.say, labels=labels)
-        found = run_bench(find_phone(serial), request, terminal, bundle=bundle, texts=texts, limit_s=limit)
+        found = run_bench(find_phone(serial), request, terminal, bundle=bundle, texts=texts, key=key, limit_s=limit)
     profile = to_profile(found)
     if json:
         print_json(found)

@@ -10,7 +10,9 @@ package dev.edgekit
  * ├── OptionException               a setting that is invalid
  * ├── BundleException               a file that is no bundle, or a malformed one
  * │   ├── BundleIntegrityException  contents that differ from what the manifest promises
- * │   └── BundleVersionException    written by a newer edgekit
+ * │   ├── BundleVersionException    written by a newer edgekit
+│   ├── BundleSignatureException  not signed by a key that is trusted, or wrongly
+│   └── SealException             sealed, and there is no key here that opens it
  * └── EngineException               an engine that cannot run the program
  *     ├── EngineUnavailableException    not in this app, or not in the bundle, or its library does not load
  *     └── GoldenMismatchException       runs, but answers otherwise than at conversion
@@ -27,6 +29,10 @@ open class BundleException(message: String, cause: Throwable? = null) : EdgekitE
 class BundleIntegrityException(message: String) : BundleException(message)
 
 class BundleVersionException(message: String) : BundleException(message)
+
+class BundleSignatureException(message: String) : BundleException(message)
+
+class SealException(message: String, cause: Throwable? = null) : BundleException(message, cause)
 
 open class EngineException(message: String, cause: Throwable? = null) : EdgekitException(message, cause)
 

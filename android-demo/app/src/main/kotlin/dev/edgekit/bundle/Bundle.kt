@@ -2,8 +2,15 @@ package dev.edgekit.bundle
 
 import dev.edgekit.BundleException
 import dev.edgekit.BundleIntegrityException
+import dev.edgekit.SealException
 import dev.edgekit.json.quoted
+import dev.edgekit.trust.PublicKey
+import dev.edgekit.trust.SealingKeys
+import dev.edgekit.trust.Signatures
+import dev.edgekit.trust.Signers
+import dev.edgekit.trust.id
 import java.io.File
+import java.io.RandomAccessFile
 import java.util.zip.CRC32
 
 /**
@@ -11,10 +18,12 @@ import java.util.zip.CRC32
  *
  * @property file The file, which must stay as it is while the bundle or what was loaded from it is used.
  * @property manifest What it says of itself.
+ * @property signers Who signed it.
  */
 class Bundle private constructor(
     val file: File,
     val manifest: Manifest,
+    val signers: Signers,
     private val offsets: Map<String, Long>,
 ) {
     /**
@@ -35,6 +44,24 @@ class Bundle private constructor(
         return FilePart(name, file, offset, entry.bytes, entry.sha256)
     }
 
+    /**
+     * A program as an engine gets it, opened where it is sealed.
+     *
+     * @param keys Finds the key of a sealed bundle; nobody else is asked for it.
+     * @throws SealException It is sealed, and the key is not there, or another.
+     */
+    fun program(name: String, keys: SealingKeys): Contents {
+        val part = part(name)
+        val seal = manifest.seal ?: return part
+        val key = keys.find(seal.keyId) ?: throw SealException(
+            "$file is sealed, and the key ${seal.keyId} is not on this device: add its key file, then open it again",
+        )
+        if (key.id() != seal.keyId) {
+            throw SealException("$file is sealed with the key ${seal.keyId}, not with ${key.id()}: give that one's file")
+        }
+        return SealedPart(part, seal, key)
+    }
+
     companion object {
         const val MANIFEST = "manifest.json"
         const val SIGNATURE = "signature"
@@ -49,13 +76,15 @@ class Bundle private constructor(
         /**
          * Opens a bundle and checks its structure, in the order in which the Python runtime does.
          *
+         * @param trusted Keys of which one must have signed it; where there are none, any bundle is taken.
          * @throws dev.edgekit.FileException There is no such file, or it cannot be read.
          * @throws BundleException It is no bundle, or has duplicate, compressed or encrypted entries, paths, or sizes
          *   that lie.
          * @throws BundleIntegrityException An entry is missing or extra.
          * @throws dev.edgekit.BundleVersionException It was written by a newer edgekit.
+         * @throws dev.edgekit.BundleSignatureException No trusted key signed it, or one did wrongly.
          */
-        fun open(file: File): Bundle = FilePart.reading(file) { reader ->
+        fun open(file: File, trusted: List<PublicKey> = emptyList()): Bundle = FilePart.reading(file) { reader ->
             val zip = ZipDirectory(file, reader)
             val entries = checked(file, zip.entries())
             val offsets = entries.mapValues { zip.dataOffset(it.value) }
@@ -65,15 +94,28 @@ class Bundle private constructor(
             if (record.size > MAX_MANIFEST_BYTES) {
                 throw BundleException("$MANIFEST in $file claims ${record.size} bytes; no bundle needs that")
             }
-            val bytes = ByteArray(record.size.toInt())
-            reader.seek(offsets.getValue(MANIFEST))
-            reader.readFully(bytes)
+            val bytes = contents(reader, offsets.getValue(MANIFEST), record.size)
             if (CRC32().apply { update(bytes) }.value != record.crc) {
                 throw BundleIntegrityException("$MANIFEST in $file differs from its checksum: the file is damaged")
             }
+            val signature = entries[SIGNATURE]?.let {
+                contents(reader, offsets.getValue(SIGNATURE), minOf(it.size, Signatures.MAX_BYTES + 1L))
+            }
+            val signers = if (trusted.isEmpty()) {
+                Signatures.claimed(signature)
+            } else {
+                Signatures.checked(bytes, signature, trusted)
+            }
             val manifest = Manifest.parse(bytes)
             checkContents(file, entries - MANIFEST - SIGNATURE, manifest)
-            Bundle(file, manifest, offsets)
+            Bundle(file, manifest, signers, offsets)
+        }
+
+        private fun contents(reader: RandomAccessFile, offset: Long, size: Long): ByteArray {
+            val bytes = ByteArray(size.toInt())
+            reader.seek(offset)
+            reader.readFully(bytes)
+            return bytes
         }
 
         private fun checked(file: File, records: List<ZipEntryRecord>): Map<String, ZipEntryRecord> {

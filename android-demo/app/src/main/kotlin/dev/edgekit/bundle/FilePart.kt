@@ -2,15 +2,19 @@ package dev.edgekit.bundle
 
 import dev.edgekit.BundleIntegrityException
 import dev.edgekit.FileException
+import dev.edgekit.trust.hexadecimal
 import java.io.ByteArrayOutputStream
 import java.io.File
 import java.io.FileNotFoundException
 import java.io.IOException
+import java.io.OutputStream
 import java.io.RandomAccessFile
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.nio.MappedByteBuffer
 import java.nio.channels.FileChannel
+import java.nio.file.Files
 import java.security.MessageDigest
-import java.util.Locale
 
 /**
  * Contents that lie in one piece in a file, so that an engine may read or map them.
@@ -21,7 +25,13 @@ import java.util.Locale
  * @property size Their length, in bytes.
  * @property sha256 Their checksum, in lower-case hexadecimal.
  */
-data class FilePart(val name: String, val file: File, val offset: Long, val size: Long, val sha256: String) {
+data class FilePart(
+    override val name: String,
+    val file: File,
+    val offset: Long,
+    val size: Long,
+    val sha256: String,
+) : Contents {
     /**
      * The contents, compared with their checksum.
      *
@@ -43,30 +53,15 @@ data class FilePart(val name: String, val file: File, val offset: Long, val size
      *
      * @throws BundleIntegrityException, FileException As [read], or [target] cannot be written; nothing is left behind.
      */
-    fun copyTo(target: File) {
-        val beside = try {
-            target.absoluteFile.parentFile?.mkdirs()
-            File.createTempFile("copy", ".part", target.absoluteFile.parentFile)
-        } catch (error: IOException) {
-            throw unwritable(target, error)
-        }
-        try {
-            beside.outputStream().use { out ->
-                stream { bytes, from, count ->
-                    try {
-                        out.write(bytes, from, count)
-                    } catch (error: IOException) {
-                        throw unwritable(target, error)
-                    }
-                }
-                out.fd.sync()
-            }
-            if (!beside.renameTo(target)) throw unwritable(target, null)
-        } catch (error: IOException) {
-            throw unwritable(target, error)
-        } finally {
-            beside.delete()
-        }
+    override fun copyTo(target: File) = writing(target) { out ->
+        stream { bytes, from, count -> put(out, bytes, from, count, target) }
+    }
+
+    /** The contents mapped, or copied where they do not begin where a map may, which no edgekit writes. */
+    override fun buffer(): ByteBuffer {
+        if (offset % Bundle.ALIGNMENT == 0L) return map()
+        val bytes = read()
+        return ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes).apply { rewind() }
     }
 
     /**
@@ -95,7 +90,8 @@ data class FilePart(val name: String, val file: File, val offset: Long, val size
         return mapped
     }
 
-    private fun stream(each: (ByteArray, from: Int, count: Int) -> Unit) {
+    /** Gives the contents piece by piece; that they are right is known only once this has returned. */
+    internal fun stream(each: (ByteArray, from: Int, count: Int) -> Unit) {
         val digest = MessageDigest.getInstance("SHA-256")
         var left = size
         reading(file) {
@@ -117,16 +113,46 @@ data class FilePart(val name: String, val file: File, val offset: Long, val size
             "copy it again or convert the model anew",
     )
 
-    private fun unwritable(target: File, error: IOException?): FileException {
-        val reason = error?.message ?: "it cannot be renamed"
-        return FileException("cannot write $target ($reason); make room on the device", error)
-    }
-
     internal companion object {
         private const val CHUNK = 1 shl 16
 
-        fun hexadecimal(digest: ByteArray): String =
-            digest.joinToString("") { String.format(Locale.ROOT, "%02x", it) }
+        /**
+         * Writes a file beside [target], which only this app's user may read, and renames it.
+         *
+         * @param sync Whether to wait until the disk has it.
+         * @throws FileException It cannot be written; nothing is left behind then, as where [write] throws.
+         */
+        fun writing(target: File, sync: Boolean = true, write: (OutputStream) -> Unit) {
+            val beside = try {
+                val folder = target.absoluteFile.parentFile?.also { it.mkdirs() } ?: target.absoluteFile
+                Files.createTempFile(folder.toPath(), "copy", ".part").toFile()
+            } catch (error: IOException) {
+                throw unwritable(target, error)
+            }
+            try {
+                beside.outputStream().use { out ->
+                    write(out)
+                    if (sync) out.fd.sync()
+                }
+                if (!beside.renameTo(target)) throw unwritable(target, null)
+            } catch (error: IOException) {
+                throw unwritable(target, error)
+            } finally {
+                beside.delete()
+            }
+        }
+
+        /** Writes a piece of what goes to [target], whose errors are told from those of reading. */
+        fun put(out: OutputStream, bytes: ByteArray, from: Int, count: Int, target: File) = try {
+            out.write(bytes, from, count)
+        } catch (error: IOException) {
+            throw unwritable(target, error)
+        }
+
+        private fun unwritable(target: File, error: IOException?): FileException {
+            val reason = error?.message ?: "it cannot be renamed"
+            return FileException("cannot write $target ($reason); make room on the device", error)
+        }
 
         /**
          * Opens a file for reading.

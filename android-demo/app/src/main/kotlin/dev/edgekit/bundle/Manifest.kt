@@ -43,8 +43,8 @@ data class FileEntry(val sha256: String, val bytes: Long)
 
 /**
  * What a bundle says of itself (`manifest.json`, docs/bundle.md). [history] is checked and kept as it stands, for
- * profiles; `verify`, which nobody here needs, is checked and not kept. Without [combine] the model of role `main`
- * answers, whatever others there are.
+ * profiles; `verify` and `reference`, which nobody here needs, are checked and not kept. Without [combine] the model of
+ * role `main` answers, whatever others there are. Without [seal] the programs lie there as they are.
  */
 data class Manifest(
     val name: String,
@@ -54,6 +54,7 @@ data class Manifest(
     val files: Map<String, FileEntry>,
     val history: List<JsonElement>,
     val schemaVersion: Long,
+    val seal: Seal? = null,
 ) {
     /** The models that answer, in the order in which they are asked. */
     val answering: List<ModelEntry>
@@ -61,7 +62,7 @@ data class Manifest(
 
     companion object {
         /** The newest schema that is read. */
-        const val SCHEMA_VERSION = 2
+        const val SCHEMA_VERSION = 3
 
         private const val STOP_WORDS = "stop-words"
 
@@ -90,8 +91,10 @@ data class Manifest(
                     .mapValues { (_, file) -> FileEntry(file["sha256"].text(), file["bytes"].whole()) },
                 history = root.find("history")?.list().orEmpty().onEach(::checkStep).map { it.value },
                 schemaVersion = version,
+                seal = root.find("sealed")?.takeUnless { it.isNull }?.let(Seal::decode),
             )
             root.find("verify")?.list()?.forEach(::checkReport)
+            root.find("reference")?.takeUnless { it.isNull }?.let { Reference.check(it, manifest.labels.size) }
             check(manifest)
             return manifest
         }
@@ -109,6 +112,7 @@ data class Manifest(
             val minLength = json.find("min_length")?.whole() ?: 1
             val specialIds = json["special_ids"].entries().mapValues { it.value.whole() }
             val dropped = json.find("dropped")?.takeUnless { it.isNull }?.whole()
+            val vocabSize = json.find("vocab_size")?.takeUnless { it.isNull }?.whole()
             val numbers = specialIds.values + buckets + listOfNotNull(dropped)
             require(buckets.isNotEmpty() && buckets.first() >= 1 && buckets == buckets.toSortedSet().toList()) {
                 "has buckets $buckets; they must be positive and ascend"
@@ -120,6 +124,9 @@ data class Manifest(
                 "has buckets, special_ids or dropped that are no 32-bit integers from 0"
             }
             require(dropped !in specialIds.values) { "drops an id that is one of special_ids" }
+            require(vocabSize == null || vocabSize > specialIds.values.max() && vocabSize <= Int.MAX_VALUE) {
+                "has a vocab_size that is no 32-bit integer above special_ids"
+            }
             val spec = TextSpec(
                 kind = json["kind"].text(),
                 lowerCase = json["lower_case"].flag(),
@@ -131,6 +138,7 @@ data class Manifest(
                 minLength = minLength.toInt(),
                 dropped = dropped?.toInt(),
                 tokenizer = json["tokenizer"].text(),
+                vocabSize = vocabSize?.toInt(),
             )
             require(spec.stopWords.isNotEmpty() == (STOP_WORDS in spec.clean)) {
                 "must have both stop_words and the step '$STOP_WORDS' in clean, or neither"
@@ -183,6 +191,8 @@ data class Manifest(
                 "has two models of one role (${roles.joinToString()}); each needs its own"
             }
             manifest.combine?.check(roles, manifest.schemaVersion)
+            val programs = manifest.models.flatMap { it.programs }.map { it.file }.toSet()
+            manifest.seal?.check(programs, manifest.files, manifest.schemaVersion)
             for (model in manifest.models) {
                 for (output in model.programs.flatMap { it.outputs }.filter { it.role == "logits" }) {
                     require(output.shape.lastOrNull() == labels.size.toString()) {

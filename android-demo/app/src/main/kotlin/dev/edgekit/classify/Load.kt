@@ -11,6 +11,7 @@ import dev.edgekit.bundle.Program
 import dev.edgekit.engine.EngineLoader
 import dev.edgekit.engine.Engines
 import dev.edgekit.text.TextEncoder
+import dev.edgekit.trust.Trust
 import java.io.File
 
 /** Threads that [load] uses unless told: the processors at hand, at most 4. */
@@ -25,8 +26,10 @@ fun defaultThreads(): Int = minOf(4, Runtime.getRuntime().availableProcessors())
  * @param threads Upper bound on the threads of one call; no more than there are processors are used.
  * @param verify Whether the engine must answer the bundle's golden texts rightly first.
  * @param loaders The engines of this app, the preferred one first.
+ * @param trust Who must have signed the bundle, and where the key of a sealed one is.
  * @throws dev.edgekit.FileException The file is missing or cannot be read.
- * @throws dev.edgekit.BundleException It is damaged, no bundle, or of a newer schema.
+ * @throws dev.edgekit.BundleException It is damaged, no bundle, or of a newer schema; not signed as [trust] asks, or
+ *   sealed with a key that it does not find.
  * @throws EngineUnavailableException No engine can run it here, or not the one asked for.
  * @throws EngineException The engine fails, or there is not enough memory.
  * @throws dev.edgekit.GoldenMismatchException The engine answers wrongly.
@@ -39,9 +42,10 @@ fun load(
     threads: Int = defaultThreads(),
     verify: Boolean = true,
     loaders: List<EngineLoader> = Engines.ALL,
+    trust: Trust = Trust(),
 ): Classifier {
     if (threads < 1) throw OptionException("threads must be 1 or more, not $threads")
-    val bundle = Bundle.open(file)
+    val bundle = Bundle.open(file, trust.signers)
     val used = minOf(threads, Runtime.getRuntime().availableProcessors())
     val members = ArrayList<ModelClassifier>()
     try {
@@ -49,7 +53,7 @@ fun load(
             val encoder = members.firstOrNull { it.spec == entry.text }?.encoder
                 ?: TextEncoder(bundle.read(entry.text.tokenizer), entry.text)
             val (loader, program) = chosen(bundle, entry, engine, loaders)
-            val loaded = loader.load(program, bundle.part(program.file), cache, used)
+            val loaded = loader.load(program, bundle.program(program.file, trust.keys), cache, used)
             members += ModelClassifier(bundle.manifest.labels, entry.role, program, loaded, encoder)
             if (verify) checkGolden(bundle, entry, members.last())
         }

@@ -6,6 +6,8 @@ import android.os.HandlerThread
 import android.os.Looper
 import android.util.Log
 import dev.edgekit.engine.Engines
+import dev.edgekit.engine.ExecuTorchEngine
+import dev.edgekit.trust.PublicKey
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
@@ -18,7 +20,10 @@ import java.util.concurrent.Executor
 class App : Application() {
     val session: Session by lazy {
         val worker = executor(Handler(HandlerThread("edgekit-worker").apply { start() }.looper))
-        worker.execute { Engines.distributions = distributions() } // before all other work, and off the main thread
+        worker.execute { // before all other work, and off the main thread
+            Engines.distributions = distributions()
+            ExecuTorchEngine.tidy(cacheDir)
+        }
         Session(
             store = BundleStore(File(filesDir, "bundles")),
             asset = { asset("demo.edgekit") },
@@ -26,6 +31,8 @@ class App : Application() {
             worker = worker,
             main = executor(Handler(Looper.getMainLooper())),
             sensors = { Sensors.of(this) },
+            signers = ::trustedKeys,
+            vault = KeystoreVault(),
         )
     }
 
@@ -40,6 +47,12 @@ class App : Application() {
         return Json.parseToJsonElement(json.toString(Charsets.UTF_8)).jsonObject.mapValues { it.value.jsonPrimitive.content }
     }
 
+    /** The keys that the build put into the app; one that cannot be read is an error. */
+    private fun trustedKeys(): List<PublicKey> = assets.list(TRUSTED_KEYS).orEmpty().map { name ->
+        val pem = assets.open("$TRUSTED_KEYS/$name").use { it.readBytes() }
+        PublicKey.ofPem(pem.toString(Charsets.ISO_8859_1), name)
+    }
+
     /** A file that the build put into the app; null where it did not. */
     private fun asset(name: String): InputStream? = try {
         assets.open(name)
@@ -48,4 +61,8 @@ class App : Application() {
     }
 
     private fun executor(handler: Handler) = Executor { handler.post(it) }
+
+    private companion object {
+        const val TRUSTED_KEYS = "trusted-keys"
+    }
 }

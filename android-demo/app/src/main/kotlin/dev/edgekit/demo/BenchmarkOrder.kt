@@ -4,6 +4,7 @@ import dev.edgekit.OptionException
 import dev.edgekit.energy.EnergySettings
 import dev.edgekit.profile.BenchmarkSettings
 import dev.edgekit.profile.Stage
+import dev.edgekit.trust.RawSealingKey
 import java.io.File
 import java.util.concurrent.atomic.AtomicBoolean
 
@@ -15,6 +16,7 @@ import java.util.concurrent.atomic.AtomicBoolean
  * @property texts Null: the bundle's golden texts.
  * @property out The file that takes the profile.
  * @property listener Null: only the screen shows the run.
+ * @property key What a sealed bundle is opened with; null: a key that the app keeps.
  */
 class BenchmarkOrder(
     val file: File?,
@@ -24,6 +26,7 @@ class BenchmarkOrder(
     val texts: List<String>? = null,
     val out: File,
     val listener: Listener? = null,
+    val key: RawSealingKey? = null,
 ) {
     /** Set to end the run. */
     val stop = AtomicBoolean()

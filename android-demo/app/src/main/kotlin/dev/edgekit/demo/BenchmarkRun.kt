@@ -12,6 +12,7 @@ import dev.edgekit.profile.Stage
 import dev.edgekit.profile.Subject
 import dev.edgekit.profile.ThermalGauge
 import dev.edgekit.profile.ThermalSample
+import dev.edgekit.trust.Trust
 import kotlinx.serialization.json.JsonArray
 import java.io.File
 import java.util.concurrent.CancellationException
@@ -23,6 +24,7 @@ internal class BenchmarkRun(
     private val cache: File,
     private val sensors: Sensors,
     private val loaders: List<EngineLoader>,
+    private val trust: Trust,
     private val show: (BenchmarkState.Running) -> Unit,
 ) {
     @Volatile
@@ -39,13 +41,18 @@ internal class BenchmarkRun(
      * @throws dev.edgekit.EdgekitException as [load] and [Benchmark.run].
      */
     fun run(stop: () -> Boolean): BenchmarkState.Done {
-        val bundle = Bundle.open(file)
+        val bundle = Bundle.open(file, trust.signers)
         val main = bundle.manifest.answering.first()
-        val texts = order.texts ?: Golden.parse(bundle.read(main.golden), main.golden).texts.map { it.text }
-        val source = if (order.texts == null) "the bundle's golden texts" else "given texts"
+        val golden = Golden.parse(bundle.read(main.golden), main.golden).texts.mapNotNull { it.text }
+        val texts = order.texts ?: golden.ifEmpty { SAMPLE }
+        val source = when {
+            order.texts != null -> "given texts"
+            golden.isEmpty() -> "the app's own texts, since the bundle has none"
+            else -> "the bundle's golden texts"
+        }
         if (stop()) throw CancellationException()
         val begin = sensors.clock.nanos()
-        val classifier = load(file, cache, order.engine, order.threads, loaders = loaders)
+        val classifier = load(file, cache, order.engine, order.threads, loaders = loaders, trust = trust)
         return classifier.use {
             val loaded = sensors.clock.nanos()
             classifier.classify(texts.first())
@@ -101,5 +108,14 @@ internal class BenchmarkRun(
 
     private companion object {
         const val SHOW_EVERY_NS = 100_000_000L
+
+        /** For bundles whose golden texts were taken out. */
+        val SAMPLE = listOf(
+            "ok",
+            "The story is slow, but the last half hour is worth the wait.",
+            "这部电影的节奏有点慢，不过演员很出色，结尾也让人难忘。",
+            "I had hoped for more: the jokes are old, the music is loud, and nobody in it seems to know why they are there. " +
+                "Two people left before the end, and I should have gone with them.",
+        )
     }
 }

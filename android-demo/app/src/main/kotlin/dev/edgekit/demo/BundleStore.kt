@@ -2,7 +2,7 @@ package dev.edgekit.demo
 
 import dev.edgekit.FileException
 import dev.edgekit.bundle.Bundle
-import dev.edgekit.bundle.FilePart
+import dev.edgekit.trust.hexadecimal
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
@@ -109,7 +109,7 @@ class BundleStore(private val folder: File, private val free: (File) -> Long = F
         val through = DigestInputStream(stream, digest)
         val buffer = ByteArray(1 shl 16)
         while (through.read(buffer) >= 0) Unit
-        return FilePart.hexadecimal(digest.digest())
+        return hexadecimal(digest.digest())
     }
 
     private companion object {

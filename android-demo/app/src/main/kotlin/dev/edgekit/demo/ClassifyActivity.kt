@@ -26,7 +26,8 @@ open class ClassifyActivity : Activity() {
         screen = screen()
         screen.show(R.layout.classify)
         screen.onClick(R.id.classify) { session.classify(screen.read(R.id.text)) }
-        screen.onClick(R.id.pick, ::pick)
+        screen.onClick(R.id.pick) { pick(PICK) }
+        screen.onClick(R.id.add_key) { pick(PICK_KEY) }
         screen.onClick(R.id.built_in) { session.openBuiltIn() }
         screen.onClick(R.id.benchmark) { startActivity(Intent(this, BenchmarkActivity::class.java)) }
     }
@@ -42,12 +43,12 @@ open class ClassifyActivity : Activity() {
         super.onStop()
     }
 
-    private fun pick() {
+    private fun pick(request: Int) {
         val intent = Intent(Intent.ACTION_OPEN_DOCUMENT)
         intent.addCategory(Intent.CATEGORY_OPENABLE)
         intent.type = "*/*" // no app knows the type of a bundle
         try {
-            startActivityForResult(intent, PICK)
+            startActivityForResult(intent, request)
         } catch (error: ActivityNotFoundException) {
             session.show(FileException("this device has no app to pick files with: install a file manager", error))
         }
@@ -56,15 +57,20 @@ open class ClassifyActivity : Activity() {
     @Deprecated("The platform's own way, which needs no library")
     override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
         val uri = data?.data
-        if (requestCode != PICK || resultCode != RESULT_OK || uri == null) return
+        if (resultCode != RESULT_OK || uri == null) return
         val resolver = applicationContext.contentResolver // not this screen's: the copying may outlive it
-        session.pick { picked(resolver, uri) }
+        when (requestCode) {
+            PICK -> session.pick { picked(resolver, uri) }
+            PICK_KEY -> session.addKey { picked(resolver, uri) }
+        }
     }
 
     private fun render(state: State) {
         val model = state.model
         val ready = model as? Model.Ready
         screen.write(R.id.about, about(model))
+        screen.write(R.id.trust, ready?.let(::trust))
+        screen.write(R.id.added_key, state.addedKey?.let { screen.string(R.string.key_added, it) })
         screen.enable(R.id.classify, ready != null && !state.classifying)
         screen.enable(R.id.benchmark, ready != null)
         screen.enable(R.id.pick, model != Model.Opening && model != Model.Unknown)
@@ -97,8 +103,20 @@ open class ClassifyActivity : Activity() {
         is Model.Ready -> screen.string(R.string.about_bundle, model.name, model.distribution, model.scheme)
     }
 
+    /** Who signed the bundle, and whether it is sealed. */
+    private fun trust(ready: Model.Ready): String {
+        val ids = ready.signers.keyIds.joinToString()
+        val signed = when {
+            ids.isEmpty() -> screen.string(R.string.unsigned)
+            ready.signers.checked -> screen.string(R.string.signed, ids)
+            else -> screen.string(R.string.signed_unchecked, ids)
+        }
+        return if (ready.sealed) screen.string(R.string.also_sealed, signed) else signed
+    }
+
     private companion object {
         const val PICK = 1
+        const val PICK_KEY = 2
 
         fun picked(resolver: ContentResolver, uri: Uri): Picked = try {
             val size = resolver.query(uri, arrayOf(OpenableColumns.SIZE), null, null, null)?.use { row ->

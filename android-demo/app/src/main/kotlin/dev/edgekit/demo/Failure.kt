@@ -2,6 +2,7 @@ package dev.edgekit.demo
 
 import dev.edgekit.BundleException
 import dev.edgekit.BundleIntegrityException
+import dev.edgekit.BundleSignatureException
 import dev.edgekit.BundleVersionException
 import dev.edgekit.EdgekitException
 import dev.edgekit.EngineException
@@ -9,6 +10,7 @@ import dev.edgekit.EngineUnavailableException
 import dev.edgekit.FileException
 import dev.edgekit.GoldenMismatchException
 import dev.edgekit.OptionException
+import dev.edgekit.SealException
 
 /**
  * An error as the screens show it.
@@ -51,6 +53,8 @@ data class Failure(val headline: Int, val message: String, val kind: String) {
         private fun headline(error: EdgekitException): Int = when (error) {
             is BundleIntegrityException -> R.string.error_damaged
             is BundleVersionException -> R.string.error_newer
+            is BundleSignatureException -> R.string.error_signature
+            is SealException -> R.string.error_sealed
             is BundleException -> R.string.error_bundle
             is GoldenMismatchException -> R.string.error_golden
             is EngineUnavailableException -> R.string.error_unavailable

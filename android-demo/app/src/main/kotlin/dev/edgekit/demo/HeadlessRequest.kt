@@ -4,10 +4,12 @@ import dev.edgekit.FileException
 import dev.edgekit.OptionException
 import dev.edgekit.classify.defaultThreads
 import dev.edgekit.engine.Engines
+import dev.edgekit.trust.RawSealingKey
 import kotlinx.serialization.SerializationException
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonPrimitive
 import java.io.File
+import java.io.RandomAccessFile
 
 /**
  * What an intent's extras ask for. Any app may send them, so every file is a plain name in a folder of this app, every
@@ -28,6 +30,7 @@ class HeadlessRequest private constructor(
      * @throws dev.edgekit.EdgekitException An extra is unknown, out of its bounds or no number, or a file is not there.
      */
     fun order(listener: BenchmarkOrder.Listener): BenchmarkOrder {
+        val key = extras["key"]?.let { key(PlainName.existing(it, folder)) } // first: it is wiped even where the rest is refused
         val unknown = extras.keys - KNOWN
         if (unknown.isNotEmpty()) {
             throw OptionException("unknown extras ${unknown.sorted().joinToString()}: known are ${KNOWN.joinToString()}")
@@ -49,7 +52,27 @@ class HeadlessRequest private constructor(
             texts = extras["texts"]?.let { texts(PlainName.existing(it, folder)) },
             out = out,
             listener = listener,
+            key = key,
         )
+    }
+
+    /** The key of this run alone: its file is wiped and removed before anything else is done with it. */
+    private fun key(file: File): RawSealingKey {
+        try {
+            if (file.length() > RawSealingKey.MAX_FILE_BYTES) throw FileException("${file.name} is no key file: give one")
+            val master = RawSealingKey.bytesOf(file.readBytes())
+            return RawSealingKey(master).also { master.fill(0) }
+        } finally {
+            wipe(file)
+        }
+    }
+
+    private fun wipe(file: File) {
+        try {
+            RandomAccessFile(file, "rws").use { it.write(ByteArray(it.length().toInt())) }
+        } finally {
+            file.delete()
+        }
     }
 
     private fun energy() = when (val text = extras["energy"]) {
@@ -60,7 +83,7 @@ class HeadlessRequest private constructor(
 
     companion object {
         private val ID = Regex("[a-z0-9]{8,32}")
-        private val KNOWN = listOf("id", "bundle", "texts", "out", "engine", "threads", "runs", "seconds", "warmup", "energy")
+        private val KNOWN = listOf("id", "bundle", "texts", "out", "engine", "threads", "runs", "seconds", "warmup", "energy", "key")
         private val ENGINES = Engines.ALL.map { it.name }
         private const val MOST_TEXTS = 10_000
         private const val MOST_TEXT_BYTES = 4_000_000L

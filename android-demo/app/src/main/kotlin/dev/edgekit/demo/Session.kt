@@ -7,7 +7,11 @@ import dev.edgekit.classify.defaultThreads
 import dev.edgekit.classify.load
 import dev.edgekit.engine.EngineLoader
 import dev.edgekit.engine.Engines
+import dev.edgekit.trust.PublicKey
+import dev.edgekit.trust.RawSealingKey
+import dev.edgekit.trust.Trust
 import java.io.File
+import java.io.IOException
 import java.io.InputStream
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
@@ -23,6 +27,8 @@ class Picked(val stream: InputStream, val size: Long?)
  * @param cache Folder for engines' private copies.
  * @param worker One thread.
  * @param main Runs on the main thread, in order.
+ * @param signers The keys that the build put into the app; where there are none, any bundle is taken.
+ * @param vault Keeps the keys of sealed bundles.
  */
 class Session(
     private val store: BundleStore,
@@ -32,11 +38,15 @@ class Session(
     private val main: Executor,
     private val sensors: () -> Sensors,
     private val loaders: List<EngineLoader> = Engines.ALL,
+    signers: () -> List<PublicKey> = ::emptyList,
+    private val vault: KeyVault = NoVault,
 ) {
     /** What the screens show; changes on the main thread only. */
     var state = State()
         private set
 
+    /** Read when the worker first opens a bundle; keys that cannot be read let no bundle in. */
+    private val trust by lazy { Trust(signers(), vault) }
     private val watchers = LinkedHashSet<(State) -> Unit>()
 
     /** The benchmark that is going on; null where none is. */
@@ -73,6 +83,17 @@ class Session(
 
     /** Back to the bundle of the assets. */
     fun openBuiltIn() = opening(store::forget) { store.builtIn(asset) ?: throw noBuiltIn() }
+
+    /** Takes in the key of sealed bundles that a file holds. */
+    fun addKey(source: () -> Picked) {
+        state = state.copy(addedKey = null, failure = null)
+        tell()
+        work({ copy(failure = it) }) {
+            val bytes = source().stream.use { readSmall(it) }
+            val id = vault.add(RawSealingKey.bytesOf(bytes))
+            change { copy(addedKey = id) }
+        }
+    }
 
     /** Tells an error of a screen. */
     fun show(error: Throwable) {
@@ -122,7 +143,8 @@ class Session(
                 release() // two copies of a model would cost memory, and the idle one's threads time
                 val file = order.file ?: store.builtIn(asset) ?: throw noBuiltIn()
                 val show = { running: BenchmarkState.Running -> change { copy(benchmark = running) } }
-                BenchmarkRun(order, file, cache, sensors(), loaders, show).run(order.stop::get)
+                val trusted = order.key?.let { Trust(trust.signers, it) } ?: trust
+                BenchmarkRun(order, file, cache, sensors(), loaders, trusted, show).run(order.stop::get)
             } catch (error: Throwable) { // every error must be told, OutOfMemoryError and LinkageError, too
                 val failure = if (error is CancellationException) Failure.STOPPED else Failure.of(error)
                 BenchmarkState.Failed(failure.heardBy(order.listener))
@@ -164,7 +186,7 @@ class Session(
     }
 
     private fun ready(file: File): Model.Ready {
-        val bundle = Bundle.open(file)
+        val bundle = Bundle.open(file, trust.signers)
         val entries = bundle.manifest.answering
         val engines = loaders.filter { loader ->
             loader.unavailable() == null && entries.all { entry -> entry.programs.any { it.engine == loader.name } }
@@ -172,7 +194,7 @@ class Session(
         release()
         val engine = chosenEngine.takeIf { it in engines }
         chosenEngine = null // one that fails is not tried again with the next bundle
-        val loaded = load(file, cache, engine, chosenThreads, loaders = loaders)
+        val loaded = load(file, cache, engine, chosenThreads, loaders = loaders, trust = trust)
         chosenEngine = engine
         classifier = loaded
         val kept = store.keep(file)
@@ -185,12 +207,30 @@ class Session(
             loaded.distributions,
             loaded.schemes,
             chosenThreads,
+            bundle.signers,
+            bundle.manifest.seal != null,
         )
     }
 
     private fun reload(ready: Model.Ready): Classifier {
         val engine = ready.engine.takeIf { it in ready.engines }
-        return load(ready.file, cache, engine, ready.threads, loaders = loaders).also { classifier = it }
+        return load(ready.file, cache, engine, ready.threads, loaders = loaders, trust = trust).also { classifier = it }
+    }
+
+    /** The whole of a small file; of a large one as much as shows that it is no key. */
+    private fun readSmall(stream: InputStream): ByteArray {
+        val bytes = ByteArray(RawSealingKey.MAX_FILE_BYTES)
+        var count = 0
+        try {
+            while (count < bytes.size) {
+                val more = stream.read(bytes, count, bytes.size - count)
+                if (more < 0) break
+                count += more
+            }
+        } catch (error: IOException) {
+            throw FileException("the key file cannot be read (${error.message}): pick it again", error)
+        }
+        return bytes.copyOf(count).also { bytes.fill(0) }
     }
 
     private fun noBuiltIn() = FileException("this app was built without a bundle of its own: pick or name one")

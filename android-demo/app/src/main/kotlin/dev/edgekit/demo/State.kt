@@ -5,12 +5,14 @@ import dev.edgekit.profile.PowerSample
 import dev.edgekit.profile.Profile
 import dev.edgekit.profile.Stage
 import dev.edgekit.profile.ThermalSample
+import dev.edgekit.trust.Signers
 import java.io.File
 
 /**
  * Everything that the screens show; a screen that is made anew after a rotation draws it again.
  *
  * @property failure What the last request on the classify screen failed with.
+ * @property addedKey Id of the sealing key that was added last; null where none was.
  */
 data class State(
     val model: Model = Model.Unknown,
@@ -18,6 +20,7 @@ data class State(
     val classifying: Boolean = false,
     val failure: Failure? = null,
     val benchmark: BenchmarkState = BenchmarkState.Idle,
+    val addedKey: String? = null,
 )
 
 /** The bundle that is at work. */
@@ -44,6 +47,8 @@ sealed interface Model {
         val distribution: String,
         val scheme: String,
         val threads: Int,
+        val signers: Signers,
+        val sealed: Boolean,
     ) : Model
 }
 

@@ -3,7 +3,7 @@ package dev.edgekit.engine
 import dev.edgekit.EdgekitException
 import dev.edgekit.EngineException
 import dev.edgekit.EngineUnavailableException
-import dev.edgekit.bundle.FilePart
+import dev.edgekit.bundle.Contents
 import dev.edgekit.bundle.Program
 import java.io.Closeable
 import java.io.File
@@ -41,14 +41,15 @@ interface EngineLoader {
     /**
      * Prepares a program.
      *
-     * @param part Where it lies. An engine reads or maps it there, or copies it; its checksum is compared first.
+     * @param contents What it is. An engine takes it in memory, or as a file of its own.
      * @param cache Folder for private copies.
      * @param threads Upper bound on the threads that one call may use.
      * @throws EngineException The engine refuses the program, or there is not enough memory.
      * @throws EngineUnavailableException Its native library does not load.
      * @throws dev.edgekit.BundleIntegrityException The contents differ from their checksum.
+     * @throws dev.edgekit.SealException They are sealed and cannot be opened.
      */
-    fun load(program: Program, part: FilePart, cache: File, threads: Int): Engine
+    fun load(program: Program, contents: Contents, cache: File, threads: Int): Engine
 }
 
 /** Calls into an engine's library, whose failures come back as errors that say what to do. */

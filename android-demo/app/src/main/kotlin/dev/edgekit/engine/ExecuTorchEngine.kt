@@ -2,16 +2,22 @@ package dev.edgekit.engine
 
 import dev.edgekit.BundleIntegrityException
 import dev.edgekit.EngineException
+import dev.edgekit.FileException
+import dev.edgekit.bundle.Contents
 import dev.edgekit.bundle.FilePart
 import dev.edgekit.bundle.Program
+import dev.edgekit.bundle.SealedPart
 import java.io.File
+import java.io.IOException
+import java.nio.file.Files
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 
 /**
  * Runs a .pte program on ExecuTorch with XNNPACK. Its method `forward` takes every length, so nothing is padded and
- * there is no mask. The library takes a path alone, so the program is copied to a private file named by its checksum.
+ * there is no mask. The library takes a path alone, so the program is copied to a private file named by its checksum;
+ * one that is sealed to a file that is removed as soon as the library has it open.
  */
 class ExecuTorchEngine private constructor(
     private val module: Module,
@@ -54,12 +60,13 @@ class ExecuTorchEngine private constructor(
         private const val NAME = "executorch"
         private const val LIBRARY = "ExecuTorch"
         private const val METHOD = "forward"
+        private const val OPENED = "opened-"
 
         override val name: String get() = NAME
 
         override fun unavailable(): String? = absent("org.pytorch.executorch.Module", LIBRARY)
 
-        override fun load(program: Program, part: FilePart, cache: File, threads: Int): Engine {
+        override fun load(program: Program, contents: Contents, cache: File, threads: Int): Engine {
             val known = program.inputs.map { it.role } == listOf("ids") && program.outputs.any { it.role == "logits" }
             if (!known || program.inputs[0].dtype !in listOf("int32", "int64")) {
                 throw EngineException(
@@ -67,10 +74,35 @@ class ExecuTorchEngine private constructor(
                         "convert the model anew",
                 )
             }
-            val copy = privateCopy(part, cache)
-            return calling(LIBRARY, "load ${program.file}") {
-                val module = Module.load(copy.path, Module.LOAD_MODE_MMAP, threads)
-                ExecuTorchEngine(module, program, Engines.distributions[NAME] ?: "executorch-android")
+            val load = { file: File ->
+                calling(LIBRARY, "load ${program.file}") {
+                    val module = Module.load(file.path, Module.LOAD_MODE_MMAP, threads)
+                    ExecuTorchEngine(module, program, Engines.distributions[NAME] ?: "executorch-android")
+                }
+            }
+            return when (contents) {
+                is FilePart -> load(privateCopy(contents, cache))
+                is SealedPart -> opened(contents, cache, load)
+            }
+        }
+
+        /** Removes what a process that was killed while it loaded may have left; to be called before anything is loaded. */
+        fun tidy(cache: File) {
+            cache.listFiles { _, name -> name.startsWith(OPENED) }?.forEach { it.deleteRecursively() }
+        }
+
+        /** A sealed program in a file that only this user may read; it has no name any more once it is loaded. */
+        private fun <T> opened(contents: SealedPart, cache: File, load: (File) -> T): T {
+            val folder = try {
+                cache.mkdirs()
+                Files.createTempDirectory(cache.toPath(), OPENED).toFile()
+            } catch (error: IOException) {
+                throw FileException("cannot write to $cache (${error.message}); make room on the device", error)
+            }
+            try {
+                return load(File(folder, "program.pte").also(contents::copyTo))
+            } finally {
+                folder.deleteRecursively()
             }
         }
 

@@ -1,18 +1,15 @@
 package dev.edgekit.engine
 
 import dev.edgekit.EngineException
-import dev.edgekit.bundle.Bundle
-import dev.edgekit.bundle.FilePart
+import dev.edgekit.bundle.Contents
 import dev.edgekit.bundle.Program
 import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 import org.tensorflow.lite.Interpreter
 import org.tensorflow.lite.TensorFlowLite
 
 /**
  * Runs a .tflite program by TensorFlow Lite, or the LiteRT library that has the same classes. The program has one
- * signature a length bucket, named `length_N`, and is mapped where it lies in the bundle.
+ * signature a length bucket, named `length_N`, and is mapped where it lies in the bundle, or opened in memory alone.
  */
 class LiteRtEngine private constructor(
     private val interpreter: Interpreter,
@@ -58,14 +55,14 @@ class LiteRtEngine private constructor(
 
         override fun unavailable(): String? = absent("org.tensorflow.lite.Interpreter", LIBRARY)
 
-        override fun load(program: Program, part: FilePart, cache: File, threads: Int): Engine {
+        override fun load(program: Program, contents: Contents, cache: File, threads: Int): Engine {
             val missing = listOf("ids", "mask") - program.inputs.map { it.role }.toSet() +
                 (listOf("logits") - program.outputs.map { it.role }.toSet())
             if (missing.isNotEmpty()) {
                 throw EngineException("the manifest names no $missing of ${program.file}; convert the model anew")
             }
             return calling(LIBRARY, "load ${program.file}") {
-                val interpreter = Interpreter(contents(part), Interpreter.Options().setNumThreads(threads))
+                val interpreter = Interpreter(contents.buffer(), Interpreter.Options().setNumThreads(threads))
                 try {
                     val keys = interpreter.signatureKeys.filter { it.startsWith(SIGNATURE_PREFIX) }
                     val lengths = keys.mapNotNull { it.removePrefix(SIGNATURE_PREFIX).toIntOrNull() }.sorted()
@@ -79,13 +76,6 @@ class LiteRtEngine private constructor(
                     throw error
                 }
             }
-        }
-
-        /** The program's bytes, mapped; a copy where they do not begin where a map may, which no edgekit writes. */
-        private fun contents(part: FilePart): ByteBuffer {
-            if (part.offset % Bundle.ALIGNMENT == 0L) return part.map()
-            val bytes = part.read()
-            return ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes).apply { rewind() }
         }
     }
 }

@@ -15,13 +15,24 @@ class Padded(val ids: IntArray, val mask: FloatArray)
  *
  * @param tokenizerJson A tokenizer.json; its padding and truncation are set aside.
  * @param spec Cleaning, lengths and special ids.
- * @throws BundleException The tokenizer, or a cleaning step, is none that this app has.
+ * @throws BundleException The tokenizer, or a cleaning step, is none that this app has, or the tokenizer has ids for
+ *   which the program has no row.
  */
 class TextEncoder(tokenizerJson: ByteArray, val spec: TextSpec) {
     private val clean = cleaner(spec.clean, spec.stopWords)
-    private val tokenizer = TokenizerFile.parse(tokenizerJson)
+    private val tokenizer = TokenizerFile.parse(tokenizerJson, spec.dropped)
+    private val rows = spec.vocabSize ?: (tokenizer.largestId + 1)
     private val padId = spec.specialIds["pad"]
         ?: throw BundleException("the bundle's special_ids have no 'pad'; convert the model anew")
+
+    init {
+        if (tokenizer.largestId >= rows) {
+            throw BundleException(
+                "the tokenizer.json has ids up to ${tokenizer.largestId}, and the model's word table $rows rows: " +
+                    "it is not this model's; convert the model anew with its own",
+            )
+        }
+    }
 
     /** Ids of one text, special tokens included, at most [TextSpec.maxLength] of them: those at the end are kept. */
     fun ids(text: String): IntArray {
@@ -37,9 +48,12 @@ class TextEncoder(tokenizerJson: ByteArray, val spec: TextSpec) {
      * Pads ids to the shortest length that holds them.
      *
      * @param lengths Ascending lengths that the engine takes; null if it takes any.
-     * @throws BundleException None of the lengths holds the ids.
+     * @throws BundleException None of the lengths holds the ids, or one of them has no row in the program.
      */
     fun pad(ids: IntArray, lengths: IntArray?): Padded {
+        if (ids.any { it !in 0 until rows }) { // at such an id ExecuTorch may end the process
+            throw BundleException("an id of this text is none of the $rows that the model has; convert the model anew")
+        }
         val counted = maxOf(ids.size, spec.minLength)
         val length = if (lengths == null) counted else lengths.firstOrNull { it >= counted }
         if (length == null) {

@@ -13,6 +13,7 @@ package dev.edgekit.text
  * @property minLength Shorter texts are padded to this length, and that padding counts as text (a CNN's widest kernel).
  * @property dropped Id that the tokenizer gives to unknown words and that is taken out again; null if they count.
  * @property tokenizer The bundle's entry with the tokenizer.json.
+ * @property vocabSize Rows of the program's word table, so that every id lies below it; null if the bundle does not tell.
  */
 data class TextSpec(
     val kind: String,
@@ -25,4 +26,5 @@ data class TextSpec(
     val minLength: Int,
     val dropped: Int?,
     val tokenizer: String,
+    val vocabSize: Int? = null,
 )

@@ -18,8 +18,9 @@ import kotlinx.serialization.json.JsonPrimitive
  * @property normalizedTokens Tokens to be found in the normalised text.
  * @property first Ids before every text.
  * @property last Ids behind every text.
+ * @property largestId The largest id that it gives; the one that is [dropped] is not given.
  */
-internal class TokenizerFile private constructor(content: JsonObject) {
+internal class TokenizerFile private constructor(content: JsonObject, dropped: Int?) {
     val normalizer: Normalizer
     val splitter: Splitter
     val vocabulary: Vocabulary
@@ -27,6 +28,7 @@ internal class TokenizerFile private constructor(content: JsonObject) {
     val normalizedTokens: AddedTokens
     val first: IntArray
     val last: IntArray
+    val largestId: Int
 
     init {
         content.only("the file", WORKING + SET_ASIDE)
@@ -48,6 +50,8 @@ internal class TokenizerFile private constructor(content: JsonObject) {
         val ends = endsOf(content.part("post_processor"))
         first = ends.first.toIntArray()
         last = ends.second.toIntArray()
+        val given = pieces.values.asSequence() + added.asSequence().map { it.id } + ends.first + ends.second
+        largestId = given.filter { it != dropped }.maxOrNull() ?: -1
     }
 
     private fun wordPiece(model: JsonObject, pieces: Map<String, Int>, unknown: Int): WordPiece {
@@ -182,8 +186,8 @@ internal class TokenizerFile private constructor(content: JsonObject) {
         private val PATTERN = Regex("$CHOICE(?:\\|$CHOICE)*+")
 
         /** Reads the file, or throws a [BundleException] that says what of it this app does not have. */
-        fun parse(bytes: ByteArray): TokenizerFile =
-            TokenizerFile(Json.tree(bytes, "the tokenizer.json").asObject("the whole"))
+        fun parse(bytes: ByteArray, dropped: Int? = null): TokenizerFile =
+            TokenizerFile(Json.tree(bytes, "the tokenizer.json").asObject("the whole"), dropped)
     }
 }
 

@@ -85,8 +85,8 @@ class BundleTest {
 
     @Test
     fun aNewerSchemaIsToldBeforeAnythingElse() {
-        val newer = edited(copy, File(folder, "newer"), manifest = { "{\"schema_version\": 3}" })
-        refused<BundleVersionException>("version 3", "newer app") { Bundle.open(newer) }
+        val newer = edited(copy, File(folder, "newer"), manifest = { "{\"schema_version\": 4}" })
+        refused<BundleVersionException>("version 4", "newer app") { Bundle.open(newer) }
     }
 
     @Test

@@ -57,6 +57,22 @@ class GoldenTest {
         refused(floatArrayOf(1.06f, -1f), logits)
     }
 
+    /** What is left of a text that was taken out: the ids are taken as they are, and the logits must be right. */
+    @Test
+    fun aTextThatWasTakenOut() {
+        val golden = Golden.parse("""{"texts": [{"text": null, "ids": [2, 3], "logits": {"m": [1, -1]}}]}""".toByteArray(), "g")
+        val asked = ArrayList<List<Int>>()
+        val encode = { text: String -> error("the text $text was encoded") }
+        golden.check("m", LITERT, encode) { asked += it.toList(); floatArrayOf(1f, -1f) }
+        assertEquals(listOf(listOf(2, 3)), asked)
+        val error = assertThrows(GoldenMismatchException::class.java) {
+            golden.check("m", LITERT, encode) { floatArrayOf(-1f, 1f) }
+        }
+        assertTrue(error.message, "to the golden text 1, whose words were taken out" in error.message.orEmpty())
+        val without = """{"texts": [{"ids": [2], "logits": {}}]}""".toByteArray()
+        assertThrows(BundleException::class.java) { Golden.parse(without, "g") }
+    }
+
     @Test
     fun noLogitsForTheProgram() {
         assertThrows(BundleException::class.java) { check(floatArrayOf(1f, -1f), """{"other": [1, -1]}""") }

@@ -6,7 +6,7 @@ import dev.edgekit.EngineUnavailableException
 import dev.edgekit.GoldenMismatchException
 import dev.edgekit.OptionException
 import dev.edgekit.bundle.Bundle
-import dev.edgekit.bundle.FilePart
+import dev.edgekit.bundle.Contents
 import dev.edgekit.bundle.Golden
 import dev.edgekit.bundle.Program
 import dev.edgekit.bundle.TestFiles
@@ -35,8 +35,8 @@ class LoadTest {
 
         override fun unavailable(): String? = reason
 
-        override fun load(program: Program, part: FilePart, cache: File, threads: Int): Engine =
-            loading { LiteRtEngine.load(program, part, cache, threads) }.also { loaded += it }
+        override fun load(program: Program, contents: Contents, cache: File, threads: Int): Engine =
+            loading { LiteRtEngine.load(program, contents, cache, threads) }.also { loaded += it }
     }
 
     @Test
@@ -51,7 +51,7 @@ class LoadTest {
                 val logits = item.logits.getValue("model.tflite@tflite-runtime").map { it.toFloat() }.toFloatArray()
                 val scores = classifier.labels.zip(softmax(logits).asList()).toMap()
                 val best = scores.entries.maxByOrNull { it.value }?.key.orEmpty()
-                assertEquals(Prediction(best, scores.getValue(best), scores, "main"), classifier.classify(item.text))
+                assertEquals(Prediction(best, scores.getValue(best), scores, "main"), classifier.classify(item.text.orEmpty()))
             }
         }
     }

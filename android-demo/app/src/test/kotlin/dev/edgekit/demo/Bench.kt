@@ -1,6 +1,6 @@
 package dev.edgekit.demo
 
-import dev.edgekit.bundle.FilePart
+import dev.edgekit.bundle.Contents
 import dev.edgekit.bundle.Program
 import dev.edgekit.bundle.TestFiles
 import dev.edgekit.engine.Engine
@@ -10,6 +10,7 @@ import dev.edgekit.profile.Phone
 import dev.edgekit.profile.PowerSample
 import dev.edgekit.profile.ThermalSample
 import dev.edgekit.profile.ThreadClock
+import dev.edgekit.trust.PublicKey
 import java.io.Closeable
 import java.io.File
 import java.io.InputStream
@@ -117,6 +118,8 @@ internal class Bench(
     loaders: List<EngineLoader> = listOf(LiteRtEngine),
     asset: File? = TestFiles.probe,
     free: Long = 1_000_000_000,
+    signers: () -> List<PublicKey> = ::emptyList,
+    vault: KeyVault = NoVault,
 ) : Closeable {
     val folder = TestFiles.folder()
     val main = MainThread()
@@ -129,6 +132,8 @@ internal class Bench(
         main,
         { sensors },
         loaders,
+        signers,
+        vault,
     )
 
     fun until(what: String, condition: (State) -> Boolean) = main.until({ "$what: ${session.state}" }) { condition(session.state) }
@@ -168,9 +173,9 @@ internal class Broken(
 
     override fun unavailable() = missing
 
-    override fun load(program: Program, part: FilePart, cache: File, threads: Int): Engine {
+    override fun load(program: Program, contents: Contents, cache: File, threads: Int): Engine {
         onLoad()
-        val whole = LiteRtEngine.load(program, part, cache, threads)
+        val whole = LiteRtEngine.load(program, contents, cache, threads)
         return object : Engine by whole {
             override fun run(ids: IntArray, mask: FloatArray): FloatArray {
                 onRun()

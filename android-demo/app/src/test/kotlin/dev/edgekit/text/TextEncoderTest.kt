@@ -32,6 +32,19 @@ class TextEncoderTest {
         assertTrue(error.message, "fits none of the lengths 4, 8" in error.message.orEmpty())
     }
 
+    /** The vocabulary has the ids 0 to 5. */
+    @Test
+    fun idsWithoutARowInTheProgramAreRefused() {
+        encoder(spec.copy(vocabSize = 6))
+        refused("ids up to 5, and the model's word table 5 rows", json(), spec.copy(vocabSize = 5))
+        refused("ids up to 6", json(added = token("b", 6)), spec.copy(vocabSize = 6))
+        encoder(spec.copy(vocabSize = 5, dropped = 5)) // which no program sees
+        for (id in listOf(-1, 6)) {
+            val error = assertThrows(BundleException::class.java) { encoder().pad(intArrayOf(2, id), null) }
+            assertTrue(error.message, "none of the 6 that the model has" in error.message.orEmpty())
+        }
+    }
+
     @Test
     fun threadsShareAnEncoder() {
         val encoder = encoder()
