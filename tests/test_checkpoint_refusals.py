@@ -120,6 +120,13 @@ def test_nan_in_bfloat16(folder):
     refused(folder / "model.pt", "fc.bias in .* holds NaN or infinity")
 
 
+def test_a_number_that_is_too_large_for_float32(folder):
+    state = {name: tensor.double() for name, tensor in text_cnn(len(PIECES)).state_dict().items()}
+    state["fc.bias"][0] = 1e39
+    torch.save({"state_dict": state}, folder / "model.pt")
+    refused(folder / "model.pt", "fc.bias in .* holds NaN or infinity")
+
+
 def test_a_pickle_with_code_is_refused_though_harmless_types_are_not(folder):
     """What is allowed beside the weights opens no way round: code inside a Namespace is still code."""
     script = (

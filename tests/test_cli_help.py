@@ -13,8 +13,8 @@ from test_cli import edgekit
 
 GROUP: Any = typer.main.get_command(app)
 COMMANDS = (
-    *("convert", "predict", "eval", "profile", "compare", "inspect", "verify"),
-    *("finetune", "distill", "prune", "fuse", "demo", "doctor", "android"),
+    *("convert", "predict", "eval", "profile", "compare", "inspect", "verify", "serve"),
+    *("finetune", "distill", "prune", "fuse", "strip", "keygen", "sign", "seal", "demo", "doctor", "android"),
 )
 OF_ANDROID = ("build", "install", "bench")
 PATHS = ((), *((name,) for name in COMMANDS), *(("android", name) for name in OF_ANDROID))

@@ -106,6 +106,42 @@ def test_a_tokenizer_that_splits_otherwise(ids: tuple[int, ...]) -> None:
         check_golden(BOTH, FILE, encode=lambda _: ids, logits=answering(), engine="fake 1.0")
 
 
+# Texts that were stripped off
+
+
+def test_of_a_text_that_was_stripped_off_the_ids_are_taken_as_they_are() -> None:
+    none = BOTH.without_texts()
+    asked: list[tuple[int, ...]] = []
+
+    def logits(ids: Sequence[int]) -> NDArray[np.float32]:
+        asked.append(tuple(ids))
+        return answering()(ids)
+
+    def refuse(text: str) -> list[int]:
+        raise AssertionError(f"there is no text to encode, but {text!r} was")
+
+    check_golden(none, FILE, encode=refuse, logits=logits, engine="fake 1.0")
+    assert asked == [CLEAR.ids, CLOSE.ids]
+    assert (BOTH.schema_version, none.schema_version) == (1, 3)
+    assert Golden((CLEAR, none.texts[1])).schema_version == 3
+
+
+def test_messages_name_the_number_of_a_text_that_was_stripped_off() -> None:
+    with pytest.raises(GoldenMismatchError, match=r"fake 1\.0 answers \[1\.0, 0\.0\] to golden text 2, where"):
+        check(answering(close=(1.0, 0.0)), BOTH.without_texts())
+    bare = Golden((GoldenText(None, CLEAR.ids, {}),))
+    with pytest.raises(BundleError, match=r"golden text 1 has no logits for model\.tflite"):
+        check(answering(), bare)
+
+
+def test_no_text_is_null_in_the_file_and_not_left_out() -> None:
+    data = jsonio.to_bytes(BOTH.without_texts())
+    assert b'"text": null' in data and b"clearly" not in data
+    assert Golden.from_bytes(data, "golden.json") == BOTH.without_texts()
+    with pytest.raises(BundleError, match=r"texts\[0\] has no 'text'"):
+        Golden.from_bytes(b'{"texts": [{"ids": [1], "logits": {}}]}', "golden.json")
+
+
 @pytest.mark.parametrize("logits", [{}, {"model.pte": (1.0, 0.0)}, {FILE: ()}, {FILE: (1.0,)}])
 def test_golden_texts_without_logits_for_the_program(logits: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(BundleError, match=r"has no logits for model\.tflite"):

@@ -23,6 +23,7 @@ from edgekit_runtime.manifest import (
     TextSpec,
     Verification,
 )
+from edgekit_runtime.monitoring.reference import Reference, Spread
 
 words = st.text(max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -68,7 +69,16 @@ def texts(draw: st.DrawFn) -> TextSpec:
         stop_words=stop_words,
         min_length=draw(st.integers(1, buckets[-1])),
         dropped=draw(st.none() | st.integers(2**30 + 1, 2**31 - 1)),
+        vocab_size=draw(st.none() | st.integers(2**30 + 1, 2**31 - 1)),
     )
+
+
+@st.composite
+def references(draw: st.DrawFn, classes: int) -> Reference:
+    texts = draw(st.integers(1, 1000))
+    of_all = [(texts, *(0,) * ranges) for ranges in (classes - 1, 1, 2)]
+    spreads = [Spread((0.5,), of_all[1]), Spread((4.0, 8.0), of_all[2])]
+    return Reference(texts, of_all[0], *spreads, draw(st.none() | st.just(spreads[0])))
 
 
 @st.composite
@@ -101,6 +111,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         files={name: draw(sizes) for name in ("tokenizer.json", "golden.json", "model.tflite", "model.pte")},
         history=tuple(draw(st.lists(histories, max_size=2))),
         verify=tuple(draw(st.lists(verifications, max_size=2))),
+        reference=draw(st.none() | references(len(labels))),
     )
 
 
@@ -112,8 +123,19 @@ def test_there_and_back(manifest: Manifest) -> None:
 
 def test_the_json_is_that_of_the_contract() -> None:
     raw = plain()
-    assert list(raw) == ["name", "labels", "models", "combine", "files", "history", "verify", "schema_version"]
-    assert (raw["combine"], raw["schema_version"]) == (None, 1)
+    assert list(raw) == [
+        "name",
+        "labels",
+        "models",
+        "combine",
+        "files",
+        "history",
+        "verify",
+        "sealed",
+        "reference",
+        "schema_version",
+    ]
+    assert (raw["combine"], raw["sealed"], raw["reference"], raw["schema_version"]) == (None, None, None, 1)
     assert raw["models"][0] == {
         "role": "main",
         "text": {
@@ -127,6 +149,7 @@ def test_the_json_is_that_of_the_contract() -> None:
             "stop_words": [],
             "min_length": 1,
             "dropped": None,
+            "vocab_size": None,
         },
         "golden": "golden.json",
         "programs": [
@@ -166,7 +189,7 @@ def refused(raw: dict[str, Any], match: str) -> None:
     assert caught.type is BundleError
 
 
-OPTIONAL = ("combine", "files", "history", "verify", "schema_version")
+OPTIONAL = ("combine", "files", "history", "verify", "sealed", "reference", "schema_version")
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name not in OPTIONAL])
@@ -234,6 +257,9 @@ def test_a_number_that_no_float_holds() -> None:
         ({"min_length": 0}, "min_length must lie between 1 and max_length"),
         ({"min_length": 17}, "min_length must lie between 1 and max_length"),
         ({"special_ids": {"unk": 1}}, "special_ids has no 'pad'"),
+        ({"vocab_size": 3}, "vocab_size must be a 32-bit integer above special_ids, not 3"),
+        ({"vocab_size": 0}, "vocab_size must be"),
+        ({"vocab_size": 2**31}, "vocab_size must be"),
         ({"special_ids": {"pad": 2**31}}, "32-bit integers"),
         ({"special_ids": {"pad": -1}}, "32-bit integers"),
         ({"max_length": 10**30, "buckets": [10**30]}, "32-bit integers"),
@@ -274,8 +300,8 @@ def test_every_file_that_a_model_names_has_a_checksum(name: str) -> None:
 
 
 def test_a_newer_schema_is_told_before_anything_else() -> None:
-    with pytest.raises(BundleVersionError, match="schema version 3"):
-        Manifest.from_bytes(b'{"schema_version": 3}')
+    with pytest.raises(BundleVersionError, match="schema version 4"):
+        Manifest.from_bytes(b'{"schema_version": 4}')
 
 
 def test_the_hand_made_one_is_valid() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from bundles import TEXT, tokenizer_json
 from edgekit_converters.tokenizer.word_level import any_of, removed, word_level
 from edgekit_runtime.cleaning import cleaner
 from edgekit_runtime.errors import BundleError, TokenizerError
+from edgekit_runtime.manifest import TextSpec
 from edgekit_runtime.text import TextEncoder, load_tokenizer, well_formed
 
 CLS, SEP, UNK, PAD = 2, 3, 1, 0
@@ -193,3 +197,85 @@ def test_a_tokenizer_that_cannot_encode_unknown_words() -> None:
     broken = word_level({"good": 1}, "[UNK]", [removed(any_of(" "))], lower=True)
     with pytest.raises(TokenizerError, match="cannot encode unknown words"):
         TextEncoder(broken, TEXT)
+
+
+# The rows of the word table
+
+ROWS = 4 + 9
+"""As many as the tokenizer of ``bundles`` has pieces."""
+
+
+def spec_of(rows: int | None, **changes: Any) -> TextSpec:
+    return dataclasses.replace(TEXT, vocab_size=rows, **changes)
+
+
+def with_vocabulary(**ids: int) -> bytes:
+    """The tokenizer with other ids for some pieces, and with more pieces."""
+    content = json.loads(tokenizer_json())
+    content["model"]["vocab"] |= ids
+    return json.dumps(content).encode()
+
+
+def with_added(number: int) -> bytes:
+    """The tokenizer with a token added to its vocabulary at the next free id, and called ``number`` in the file."""
+    content = json.loads(tokenizer_json())
+    token = {"id": number, "content": "[NEW]", "special": True}
+    content["added_tokens"].append(dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False) | token)
+    content["model"]["vocab"]["[NEW]"] = number
+    return json.dumps(content).encode()
+
+
+def with_template(number: int) -> bytes:
+    """The tokenizer with an id behind every text that no piece has."""
+    content = json.loads(tokenizer_json())
+    content["post_processor"]["special_tokens"]["[SEP]"]["ids"] = [number]
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS + 3, 2**31 - 1, None])
+def test_a_tokenizer_whose_ids_all_have_a_row(rows: int | None) -> None:
+    assert TextEncoder(tokenizer_json(padding=64), spec_of(rows)).ids("a good film") == encoder.ids("a good film")
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "last"),
+    [
+        (tokenizer_json(), ROWS - 1, ROWS - 1),
+        (with_vocabulary(film=ROWS), ROWS, ROWS),
+        (with_vocabulary(film=4_000_000_000), 2**31 - 1, 4_000_000_000),
+        (with_vocabulary(new=10**6), ROWS + 1, 10**6),
+        (with_added(ROWS), ROWS, ROWS),
+        (with_added(10**9), ROWS + 100, 10**9),
+        (with_template(ROWS), ROWS, ROWS),
+        (with_template(10**6), 10**6, 10**6),
+    ],
+)
+def test_a_tokenizer_with_an_id_that_has_no_row(data: bytes, rows: int, last: int) -> None:
+    with pytest.raises(TokenizerError, match=rf"has ids up to {last}, and the model's word table {rows} rows"):
+        TextEncoder(data, spec_of(rows))
+    TextEncoder(data, spec_of(None))
+
+
+def test_a_tokenizer_that_counts_its_ids_by_position() -> None:
+    data = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], unk_id=0)).to_str().encode()
+    TextEncoder(data, spec_of(4))
+    with pytest.raises(TokenizerError, match="has ids up to 2, and the model's word table 2 rows"):
+        TextEncoder(data, dataclasses.replace(spec_of(2), special_ids={"pad": 0}))
+
+
+def test_an_id_that_is_dropped_needs_no_row() -> None:
+    data = word_level({"good": 1}, None, [removed(any_of(" "))], lower=True)
+    spec = spec_of(2, special_ids={"pad": 0}, dropped=2, kind="wordlevel")
+    assert TextEncoder(data, spec).ids("good film good") == [1, 1]
+    with pytest.raises(TokenizerError, match="has ids up to 2"):
+        TextEncoder(data, dataclasses.replace(spec, dropped=None))
+
+
+@pytest.mark.parametrize("ids", [[2, ROWS, 3], [2, 10**6, 3], [2, -1, 3], [-(2**31)], [2**31 - 1]])
+@pytest.mark.parametrize("lengths", [None, (4, 8, 16)])
+def test_no_other_id_is_handed_to_an_engine(ids: list[int], lengths: tuple[int, ...] | None) -> None:
+    bounded = TextEncoder(tokenizer_json(), spec_of(ROWS))
+    with pytest.raises(BundleError, match=f"none of the {ROWS} that the model has"):
+        bounded.pad(ids, lengths)
+    assert bounded.pad([0, ROWS - 1], lengths)[0][0, :2].tolist() == [0, ROWS - 1]
+    assert bounded.pad([], None)[0].size == 1
