@@ -423,3 +423,4 @@ def test_atheris_finds_nothing_in_two_seconds(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Done " in done.stderr
+    assert " cov: " in done.stderr, "the search is guided by what the inputs reach"

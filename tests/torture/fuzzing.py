@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -10,8 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-MODULES = ("edgekit_runtime", "edgekit_converters.weights.protobuf", "edgekit_converters.weights.onnx_tensors")
-"""What is instrumented."""
+MODULES = (
+    "edgekit_runtime",
+    "edgekit_runtime.trust.signing",
+    "edgekit_converters.weights.protobuf",
+    "edgekit_converters.weights.onnx_tensors",
+)
+"""What is instrumented, with all below it that these import."""
 
 
 def _open_bundle(data: bytes) -> None:
@@ -101,7 +108,8 @@ def main(name: str, seconds: str, folder: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=list(MODULES)):
-        pass
+        for module in MODULES:
+            importlib.import_module(module)
     from edgekit_runtime.errors import EdgekitError
     from torture.readers import probe
 
@@ -123,12 +131,13 @@ def main(name: str, seconds: str, folder: str) -> None:
         except EdgekitError as error:
             assert "\n" not in str(error)
 
+    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10  # MiB; exec keeps the peak of who started this
     atheris.Setup(
         [
             "fuzzing",
             f"-max_total_time={seconds}",
             "-timeout=20",
-            "-rss_limit_mb=2048",
+            f"-rss_limit_mb={inherited + 1024}",
             "-max_len=20000",
             f"-artifact_prefix={folder}/",
             str(corpus),
