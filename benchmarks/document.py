@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit_runtime.bundle import replacing
+
+
+@dataclass(frozen=True)
+class Place:
+    """The part of that name in a document."""
+
+    document: Path
+    name: str
+
+    @classmethod
+    def parse(cls, document: str, name: str) -> Place:
+        """What ``--fill`` takes: an error now rather than after all the work.
+
+        Raises:
+            RuntimeError: As :func:`around`.
+        """
+        around(Path(document), name)
+        return cls(Path(document), name)
+
+    def fill(self, markdown: str) -> None:
+        """As :func:`fill`."""
+        fill(self.document, self.name, markdown)
 
 
 def marks(name: str) -> tuple[str, str]:

@@ -6,13 +6,15 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -20,6 +22,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from document import Place
 from edgekit_runtime import EdgekitError, jsonio
 
 HOW_TO = (
@@ -221,14 +224,24 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that every benchmark takes: where the results go."""
+def parser(description: str, part: str | None = None) -> argparse.ArgumentParser:
+    """A parser with the options that every benchmark takes: where the results go.
+
+    Args:
+        description: What the benchmark does.
+        part: The part of a document that its tables may be put into.
+    """
     made = argparse.ArgumentParser(
         description=description, epilog=HOW_TO, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     made.add_argument("--out", type=Path, help="Markdown file; default: stdout")
     made.add_argument("--json", type=Path, help="all figures as JSON")
     made.add_argument("--keep", type=Path, metavar="DIR", help="keep what is made on the way (bundles, folders) there")
+    if part is not None:
+        place = partial(Place.parse, name=part)
+        made.add_argument(
+            "--fill", type=place, metavar="DOCUMENT", help=f"put the tables between its {part} marks, too"
+        )
     return made
 
 
@@ -247,10 +260,11 @@ def required(arguments: argparse.Namespace, made: argparse.ArgumentParser, *name
         made.error(f"{' or '.join('--' + name for name in names)} is needed. {HOW_TO}")
 
 
-def fresh_python(script: str, *arguments: object, stdin: str = "") -> str:
-    """Runs a script in a fresh Python and returns what it prints."""
+def fresh_python(script: str, *arguments: object, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
+    """Runs a script in a fresh Python, with more environment variables, and returns what it prints."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8")
+    variables = {**os.environ, **(environment or {})}
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8", env=variables)
     if ended.returncode:
         raise RuntimeError(f"a probe failed:\n{ended.stderr}")
     return ended.stdout
@@ -268,7 +282,10 @@ def workspace(keep: Path | None) -> Iterator[Path]:
 
 
 def publish(arguments: argparse.Namespace, markdown: str, figures: Any) -> None:
-    """Writes the Markdown to --out or stdout, and the figures, a dataclass, to --json."""
+    """Writes the Markdown to --out or stdout and into the document of --fill, and the figures, a dataclass, to --json."""
+    place: Place | None = getattr(arguments, "fill", None)
+    if place is not None:
+        place.fill(markdown)
     if arguments.json is not None:
         arguments.json.write_bytes(jsonio.to_bytes(figures))
     if arguments.out is not None:

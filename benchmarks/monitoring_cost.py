@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-import document
 import harness
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import read_labelled
@@ -63,25 +62,20 @@ class Cost:
 
 def main() -> None:
     """Parses, measures and reports."""
-    parser = harness.parser(__doc__.splitlines()[0])
+    parser = harness.parser(__doc__.splitlines()[0], PLACE)
     parser.add_argument("--bundle", type=Path, action="append", help="repeatable")
     parser.add_argument("--data", type=Path, help="labelled texts, csv or tsv")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--texts", type=int, default=300, help="this many, from all over the data")
     parser.add_argument("--rounds", type=int, default=60, help="of both loops, by turns")
-    parser.add_argument("--fill", type=Path, metavar="FILE", help=f"document whose part {PLACE!r} the table goes into")
     arguments = parser.parse_args()
     harness.required(arguments, parser, "bundle")
     harness.required(arguments, parser, "data")
-    if arguments.fill is not None:
-        document.around(arguments.fill, PLACE)
     machine = describe_machine(DISTRIBUTIONS)
     with Terminal() as terminal:
         rows = tuple(measure(path, arguments, terminal) for path in arguments.bundle)
     result = Cost(machine, arguments.threads, arguments.texts, arguments.rounds, rows)
     harness.publish(arguments, markdown(result), result)
-    if arguments.fill is not None:
-        document.fill(arguments.fill, PLACE, markdown(result))
 
 
 def measure(path: Path, arguments: argparse.Namespace, terminal: Terminal) -> Row:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 import harness
 from contenders.folder import Folder, hugging_face_folder
 from contenders.onnx import export_onnx as export_plainly
-from document import around, fill
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
@@ -113,7 +112,7 @@ class OnnxFile:
 
 def main() -> None:
     """Parses, makes the forms, measures and reports."""
-    parser = harness.parser(__doc__.splitlines()[0])
+    parser = harness.parser(__doc__.splitlines()[0], MARK)
     for name in ("model", "data"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--texts", type=int, default=200, help="time this many of the first texts, with one thread")
@@ -121,12 +120,9 @@ def main() -> None:
         "--emulated", type=int, default=50, help="run this many of the first texts on the other processor"
     )
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--fill", type=Path, metavar="DOC", help=f"Markdown document with the marks of {MARK}")
     arguments = parser.parse_args()
     for name in ("model", "data"):
         harness.required(arguments, parser, name)
-    if arguments.fill is not None:
-        around(arguments.fill, MARK)
     machine = describe_machine(DISTRIBUTIONS)
     with Terminal() as terminal, harness.workspace(arguments.keep) as work:
         model = read_checkpoint(arguments.model, ReadOptions(), terminal.say)
@@ -162,8 +158,6 @@ def main() -> None:
                 )
             )
     result = Forms(machine, len(data.texts), arguments.emulated, tuple(rows))
-    if arguments.fill is not None:
-        fill(arguments.fill, MARK, markdown(result))
     harness.publish(arguments, markdown(result), result)
 
 

@@ -14,7 +14,6 @@ from torch import nn
 
 import harness
 from conversion import DISTRIBUTIONS
-from document import around, fill
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import read_labelled
@@ -42,16 +41,13 @@ class Forms:
 
 def main() -> None:
     """Parses, makes the forms, measures and reports."""
-    parser = harness.parser(__doc__.splitlines()[0])
+    parser = harness.parser(__doc__.splitlines()[0], MARK)
     for name in ("model", "data"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--fill", type=Path, metavar="DOCUMENT", help=f"put the table between its {MARK} marks, too")
     add_timing(parser)
     arguments = parser.parse_args()
     for name in ("model", "data"):
         harness.required(arguments, parser, name)
-    if arguments.fill is not None:
-        around(arguments.fill, MARK)
     machine = describe_machine(DISTRIBUTIONS)
     with Terminal() as terminal:
         model = read_checkpoint(arguments.model, ReadOptions(), terminal.say)
@@ -77,8 +73,6 @@ def main() -> None:
         floats = target.lower(network, buckets, QuantSpec("none"), terminal)
         rows = compare(programs, floats, encoder, data, arguments, terminal)
     result = Forms(machine, rows)
-    if arguments.fill is not None:
-        fill(arguments.fill, MARK, markdown(result))
     harness.publish(arguments, markdown(result), result)
 
 

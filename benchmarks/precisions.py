@@ -19,7 +19,6 @@ import harness
 from contenders.edgekit import EdgekitBundle
 from contenders.tflite_runtime import TfliteRuntime
 from conversion import DISTRIBUTIONS, convert
-from document import around, fill
 from edgekit.cli.terminal import Terminal
 from edgekit_converters.data import read_labelled
 from edgekit_converters.environments import TFLITE_RUNTIME
@@ -105,7 +104,7 @@ class Precisions:
 
 def main() -> None:
     """Parses, converts, measures and reports."""
-    parser = harness.parser(__doc__.splitlines()[0])
+    parser = harness.parser(__doc__.splitlines()[0], MARK)
     parser.add_argument("--model", type=Path, help="checkpoint or Hugging Face folder")
     parser.add_argument("--data", type=Path, help="labelled texts, for accuracy and times")
     parser.add_argument("--calibrate", type=Path, help="texts for int8-static, none of them in --data")
@@ -113,21 +112,16 @@ def main() -> None:
     parser.add_argument("--scheme", action="append", choices=[*SCHEMES], help="repeatable; default: all")
     parser.add_argument("--route", action="store_true", help="int8 by `--route onnx`, too")
     parser.add_argument("--compat", action="store_true", help="programs by `--compat tflite-runtime`, too")
-    parser.add_argument("--fill", type=Path, metavar="DOC", help=f"Markdown document with the marks of {MARK}")
     harness.add_timing(parser)
     arguments = parser.parse_args()
     harness.required(arguments, parser, "model")
     harness.required(arguments, parser, "data")
-    if arguments.fill is not None:
-        around(arguments.fill, MARK)
     machine = describe_machine((*DISTRIBUTIONS, "executorch", "onnxruntime"))
     with harness.workspace(arguments.keep) as work:
         made = [make(variant, arguments, work / str(place)) for place, variant in enumerate(variants(arguments))]
         data = read_labelled(arguments.data, None)
         rows = measure([row for each in made for row in each], data.texts[: arguments.texts], arguments)
     result = Precisions(machine, min(arguments.texts, len(data.texts)), arguments.rounds, tuple(rows))
-    if arguments.fill is not None:
-        fill(arguments.fill, MARK, markdown(result))
     harness.publish(arguments, markdown(result), result)
 
 
