@@ -20,6 +20,8 @@ from edgekit_converters.training.finetune import FinetuneSettings, finetune
 
 CI = bool(os.environ.get("CI"))
 
+os.environ["EDGEKIT_PACKED_CACHE"] = "off"  # tests leave nothing in the user's cache
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell runs the tests in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start and interrupt would ignore it too
 

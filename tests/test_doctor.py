@@ -374,7 +374,7 @@ def test_engines_of_other_packages_are_tried_and_a_crash_is_a_finding(tmp_path: 
     assert "Traceback" not in done.stderr
     found = json.loads(done.stdout)
     assert list(found) == [
-        *("works", "edgekit", "python", "device", "extras", "engines", "targets", "environments", "sensors")
+        *("works", "edgekit", "python", "device", "extras", "engines", "targets", "environments", "packed", "sensors")
     ]
     engines = {engine["name"]: engine for engine in found["engines"]}
     assert list(engines) == [*ENGINES, *OUTSIDE_NAMES]

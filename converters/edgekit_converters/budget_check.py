@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgekit_converters.budget import CLOSER, LATENCIES, QUANTITIES, SMALLER, Budget, Limit, shown
 from edgekit_runtime.bundle import SHOWN, open_bundle
+from edgekit_runtime.engines.packed_cache import nothing_kept
 from edgekit_runtime.errors import FileError, GateError
 from edgekit_runtime.loading import default_threads, load
 from edgekit_runtime.profiling.intervals import Interval
@@ -112,8 +113,9 @@ def check_budget(
         return ()
     engines = [program.engine for program in open_bundle(path).manifest.main.programs]
     timed = any(key in budget for key in LATENCIES)
-    latencies = _latencies(path, engines, texts, seconds, listener) if timed else {}
-    memory = _memory(path, engines, listener) if "rss" in budget else {}
+    with nothing_kept():  # the bundle may not be within the budget
+        latencies = _latencies(path, engines, texts, seconds, listener) if timed else {}
+        memory = _memory(path, engines, listener) if "rss" in budget else {}
     figures: list[Figure] = []
     for limit in budget.limits:
         if limit.key == "bytes":

@@ -36,6 +36,10 @@ class Contents(Protocol):
     def size(self) -> int:
         """Its length, in bytes."""
 
+    @property
+    def cache_key(self) -> str | None:
+        """The checksum by which what an engine makes of it may be kept on disk; None where nothing may."""
+
     def read(self) -> bytes:
         """All of it, as the manifest promises it."""
 
@@ -56,6 +60,7 @@ class FilePart:
         offset: Where they begin, in bytes.
         size: Their length, in bytes.
         sha256: Their checksum, in lower-case hexadecimal.
+        lasting: Whether the file is there to stay, so that it pays to keep on disk what an engine makes of it.
     """
 
     name: str
@@ -63,12 +68,17 @@ class FilePart:
     offset: int
     size: int
     sha256: str
+    lasting: bool = True
 
     @classmethod
     def write(cls, path: Path, data: bytes) -> FilePart:
-        """Writes a file that holds these contents alone."""
+        """Writes a file that holds these contents alone, for as long as somebody works on them."""
         path.write_bytes(data)
-        return cls(path.name, path, 0, len(data), hashlib.sha256(data).hexdigest())
+        return cls(path.name, path, 0, len(data), hashlib.sha256(data).hexdigest(), lasting=False)
+
+    @property
+    def cache_key(self) -> str | None:
+        return self.sha256 if self.lasting else None
 
     def read(self) -> bytes:
         """The contents.

@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit_runtime.engines.packed_cache import OFF, SETTING
 from edgekit_runtime.errors import BundleIntegrityError, EngineError
 from edgekit_runtime.fresh import NoAnswerError, ask
 
@@ -68,6 +70,7 @@ def tried(
     from edgekit_runtime.bundle import open_bundle
     from edgekit_runtime.loading import load_alone
 
+    os.environ[SETTING] = OFF  # what a stranger's program is packed to stays on no disk
     limit_memory(most_bytes)
     try:
         bundle = open_bundle(path, key=None if key is None else base64.b64decode(key))

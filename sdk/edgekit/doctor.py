@@ -11,6 +11,7 @@ from edgekit.trial import Trial, engine_names, target_names, try_out
 from edgekit_converters.environments.known import ENVIRONMENTS
 from edgekit_converters.environments.places import installed_python
 from edgekit_runtime import __version__
+from edgekit_runtime.engines.packed_cache import PackedCache, describe_packed
 from edgekit_runtime.profiling.device import Device, describe_device
 from edgekit_runtime.profiling.energy.families import find_sensors
 from edgekit_runtime.profiling.energy.sensor import Sensor
@@ -51,6 +52,7 @@ class Diagnosis:
         engines: What runs programs, each tried.
         targets: What makes programs, each tried.
         environments: Those that the user may install, and whether they are.
+        packed: Where engines keep packed weights for the next start, and how much.
         sensors: Sensors of power and energy, each read once; none where there are none.
     """
 
@@ -62,6 +64,7 @@ class Diagnosis:
     engines: tuple[Trial, ...]
     targets: tuple[Trial, ...]
     environments: tuple[SecondPython, ...]
+    packed: PackedCache
     sensors: tuple[Sensor, ...]
 
 
@@ -97,6 +100,7 @@ def diagnose(*, quick: bool = False, listener: Listener | None = None) -> Diagno
         engines=tuple(engines),
         targets=tuple(targets),
         environments=_environments(),
+        packed=describe_packed(),
         sensors=find_sensors(),
     )
 

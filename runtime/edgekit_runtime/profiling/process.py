@@ -54,7 +54,7 @@ class Memory:
     """Resident memory of a fresh process, in MiB, after every bucket was used; null where the system does not tell.
 
     Attributes:
-        rss_anon: Its own, which no other process shares and the system cannot drop.
+        rss_anon: Its own, which no other process shares and the system cannot drop; files in memory are of it.
         rss_file: Pages of files, libraries and a mapped program among them, which it can.
         peak_rss: The most that both were together at any moment.
         before_anon: Its own with ``edgekit_runtime`` imported and no bundle loaded.
@@ -163,8 +163,15 @@ def _memory() -> dict[str, float]:
 
         unit = 1 if sys.platform == "darwin" else 1024
         return {"VmHWM": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB}
-    pairs = (line.partition(":") for line in lines)
-    return {name: int(value.split()[0]) / 1024 for name, _, value in pairs if name in ("RssAnon", "RssFile", "VmHWM")}
+    told = {
+        name: int(value.split()[0]) / 1024
+        for name, _, value in (line.partition(":") for line in lines)
+        if "kB" in value
+    }
+    found: dict[str, float] = {name: told[name] for name in ("RssAnon", "RssFile", "VmHWM") if name in told}
+    if "RssAnon" in found:
+        found["RssAnon"] += told.get("RssShmem", 0.0)  # files in memory, which have no other place
+    return found
 
 
 def _evict(path: Path) -> bool:

@@ -56,6 +56,11 @@ class SealedPart:
         """Its length in bytes, opened."""
         return self.sealed.files[self.name].bytes
 
+    @property
+    def cache_key(self) -> str | None:
+        """None: nothing that is made of it, opened, lies on a disk."""
+        return None
+
     def check(self) -> None:
         """Compares what is stored with its checksum, which takes no key."""
         self.stored.check()
@@ -92,7 +97,7 @@ class SealedPart:
             except OSError as error:
                 raise FileError(f"there is no room to open {self.name} of {self.path}: {error.strerror}") from error
             _freeze(file)
-            yield FilePart(self.name, path, 0, self.size, digest.hexdigest())
+            yield FilePart(self.name, path, 0, self.size, digest.hexdigest(), lasting=False)
 
     def _opened(self) -> Iterator[bytes]:
         """The program a segment at a time; who takes them must use none before the last one came."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from edgekit.cli.options import Json
+from edgekit.cli.bundle_options import Json
 from edgekit.cli.terminal import Terminal, print_json, print_result, print_styled
 from edgekit.doctor import Diagnosis, diagnose
 from edgekit.packages import BASE, Extra, Package
@@ -16,7 +16,10 @@ from edgekit_runtime.profiling.device import Device
 from edgekit_runtime.profiling.energy.families import FAMILIES
 from edgekit_runtime.profiling.energy.sensor import Sensor
 
-MARKS = {"works": ("✓", "green"), "installed": ("✓", "green"), "wrong": ("✗", "red"), "denied": ("✗", "red")}
+MARKS = {
+    **dict.fromkeys(("works", "installed", "on"), ("✓", "green")),
+    **dict.fromkeys(("wrong", "denied", "refused"), ("✗", "red")),
+}
 NOT_HERE = ("–", "dim")
 """For what is not installed, not there or was not tried."""
 
@@ -80,6 +83,9 @@ def _print(diagnosis: Diagnosis) -> None:
         size = ENVIRONMENTS[python.name].size
         here = python.folder or f"for {python.purpose}: {python.install} ({size})"
         _line(python.status, "venv", python.name, here)
+    packed = diagnosis.packed
+    held = f"{packed.folder}: {packed.files} programs, {packed.bytes / 1e6:.0f} MB"
+    _line(packed.status, "cache", "packed", held if packed.status == "on" else packed.detail)
     for sensor in diagnosis.sensors:
         _line(sensor.status, "sensor", sensor.family, f"{sensor.name}  {_reading(sensor)}")
     if not diagnosis.sensors:

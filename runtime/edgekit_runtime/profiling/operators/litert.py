@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_runtime.engines.litert import SIGNATURE_PREFIX
+from edgekit_runtime.engines.litert_c import CPU, TensorType, keep
 from edgekit_runtime.errors import EngineError
 from edgekit_runtime.filepart import Contents
 from edgekit_runtime.manifest import Program
-from edgekit_runtime.profiling.operators.litert_c import NEXT, Event, Library, TensorType, keep
+from edgekit_runtime.profiling.operators.litert_c import NEXT, Event, Library
 from edgekit_runtime.profiling.operators.times import Inference, Traced
 
 WARM_UP = 10
@@ -25,7 +26,7 @@ MOST = 200
 
 SETTINGS = {"runtime_options_string": "enable_profiling = true\n", "xnnpack": "num_threads = {threads}\n"}
 """What is set in parts of LiteRT: the part's name and TOML, as litert/c/options among its sources writes it."""
-CPU, WRITE = 1, 1
+WRITE = 1
 
 PLAIN, OPERATOR, OF_DELEGATE = 1, 2, 8
 """Kinds of events: none in particular; an operator, or all that a delegate took; what a delegate tells in place of that."""

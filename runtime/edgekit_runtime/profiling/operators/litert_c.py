@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_uint64, c_void_p
 from importlib import metadata, resources, util
 from typing import Any
 
 from edgekit_runtime.engines.litert import DISTRIBUTION, LiteRtEngine
+from edgekit_runtime.engines.litert_c import FUNCTIONS
 from edgekit_runtime.errors import EngineError, EngineUnavailableError
 
 LIBRARY = {"darwin": "libLiteRt.dylib", "win32": "libLiteRt.dll"}.get(sys.platform, "libLiteRt.so")
 NEXT = "install ai-edge-litert 2.3"
-MOST_DIMENSIONS = 8
-
-
-class TensorType(Structure):
-    """LiteRtRankedTensorType. The rank and whether there are strides share one word."""
-
-    _fields_ = (
-        ("element_type", c_int),
-        ("rank", c_uint32),
-        ("dimensions", c_int32 * MOST_DIMENSIONS),
-        ("strides", c_uint32 * MOST_DIMENSIONS),
-    )
 
 
 class Event(Structure):
@@ -45,48 +34,19 @@ class Event(Structure):
     )
 
 
-_Free = ctypes.CFUNCTYPE(None, c_void_p)
-keep = _Free(lambda payload: None)
-"""For settings, whose memory is Python's."""
-
 _Out = POINTER(c_void_p)
 
-FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "LiteRtCreateEnvironment": (c_int, c_void_p, _Out),
-    "LiteRtCreateModelFromBuffer": (c_void_p, c_char_p, c_size_t, _Out),
-    "LiteRtGetNumModelSignatures": (c_void_p, POINTER(c_size_t)),
-    "LiteRtGetModelSignature": (c_void_p, c_size_t, _Out),
-    "LiteRtGetSignatureKey": (c_void_p, POINTER(c_char_p)),
-    "LiteRtGetNumSignatureInputs": (c_void_p, POINTER(c_size_t)),
-    "LiteRtGetNumSignatureOutputs": (c_void_p, POINTER(c_size_t)),
-    "LiteRtGetSignatureInputName": (c_void_p, c_size_t, POINTER(c_char_p)),
-    "LiteRtGetSignatureInputTensorByIndex": (c_void_p, c_size_t, _Out),
-    "LiteRtGetSignatureOutputTensorByIndex": (c_void_p, c_size_t, _Out),
-    "LiteRtGetRankedTensorType": (c_void_p, POINTER(TensorType)),
-    "LiteRtCreateOptions": (_Out,),
-    "LiteRtSetOptionsHardwareAccelerators": (c_void_p, c_int),
-    "LiteRtCreateOpaqueOptions": (c_char_p, c_void_p, _Free, _Out),
-    "LiteRtAddOpaqueOptions": (c_void_p, c_void_p),
-    "LiteRtCreateCompiledModel": (c_void_p, c_void_p, c_void_p, _Out),
-    "LiteRtGetCompiledModelInputBufferRequirements": (c_void_p, c_size_t, c_size_t, _Out),
-    "LiteRtGetCompiledModelOutputBufferRequirements": (c_void_p, c_size_t, c_size_t, _Out),
-    "LiteRtCreateManagedTensorBufferFromRequirements": (c_void_p, POINTER(TensorType), c_void_p, _Out),
-    "LiteRtGetTensorBufferPackedSize": (c_void_p, POINTER(c_size_t)),
+TRACING: dict[str, tuple[Any, ...]] = {
     "LiteRtLockTensorBuffer": (c_void_p, _Out, c_int),
     "LiteRtUnlockTensorBuffer": (c_void_p,),
-    "LiteRtRunCompiledModel": (c_void_p, c_size_t, c_size_t, _Out, c_size_t, _Out),
     "LiteRtCompiledModelGetProfiler": (c_void_p, _Out),
     "LiteRtStartProfiler": (c_void_p,),
     "LiteRtStopProfiler": (c_void_p,),
     "LiteRtGetNumProfilerEvents": (c_void_p, POINTER(c_int)),
     "LiteRtGetProfilerEvents": (c_void_p, c_int, POINTER(Event)),
-    "LiteRtDestroyTensorBuffer": (c_void_p,),
-    "LiteRtDestroyCompiledModel": (c_void_p,),
-    "LiteRtDestroyOptions": (c_void_p,),
-    "LiteRtDestroyModel": (c_void_p,),
     "LiteRtDestroyEnvironment": (c_void_p,),
 }
-"""What is called, and what it takes. All return a status, but for those that destroy."""
+"""What is called beside what classifying calls."""
 
 
 class Library:
@@ -105,7 +65,7 @@ class Library:
         self.distribution = f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
         try:
             self._library = ctypes.CDLL(str(resources.files("ai_edge_litert") / LIBRARY))
-            for name, arguments in FUNCTIONS.items():
+            for name, arguments in {**FUNCTIONS, **TRACING}.items():
                 function = getattr(self._library, name)
                 function.argtypes = arguments
                 function.restype = None if name.startswith("LiteRtDestroy") else c_int
