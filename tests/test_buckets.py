@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import edgekit_runtime
 from edgekit.cli.options import lengths
-from edgekit_converters.buckets import choose_buckets, expected_length
+from edgekit_converters.buckets import FIXED_TOKENS, MOST_BUCKETS, ROWS, choose_buckets, cost, expected_length
 from edgekit_converters.data import read_rows
 from edgekit_converters.pipeline import convert
 from edgekit_converters.recipe import Recipe
@@ -36,17 +36,30 @@ class Heard:
 
 
 @given(
-    st.lists(st.integers(1, 12), min_size=1, max_size=30),
-    st.integers(12, 14),
-    st.integers(1, 5),
+    st.lists(st.integers(1, 25), min_size=1, max_size=20),
+    st.integers(25, 29),
+    st.integers(1, 4),
+    st.sampled_from((0.0, 0.01, 0.2)),
 )
-def test_no_other_choice_pads_less(found, max_length, most):
-    buckets = choose_buckets(found, max_length, most)
-    others = [(*chosen, max_length) for count in range(most) for chosen in combinations(range(1, max_length), count)]
+def test_no_other_choice_is_quicker(found, max_length, most, worth):
+    steps = sorted({rows * times for rows in ROWS for times in range(1, 8)} & set(range(max_length)))
+    buckets = choose_buckets(found, max_length, most, worth)
+    others = [(*chosen, max_length) for count in range(most) for chosen in combinations(steps, count)]
     assert buckets in others
-    best = min(expected_length(found, other) for other in others)
-    assert expected_length(found, buckets) == best
-    assert len(buckets) == min(len(other) for other in others if expected_length(found, other) == best)
+    assert paid(found, buckets, worth) == pytest.approx(min(paid(found, other, worth) for other in others))
+
+
+def paid(found, buckets, worth):
+    """Cost of all texts, as it must be when each bucket after the first has to take ``worth`` off it."""
+    total = sum(cost(next(bucket for bucket in buckets if bucket >= length)) for length in found)
+    return total / (1 - worth) ** (len(buckets) - 1)
+
+
+@given(st.integers(1, 600))
+def test_a_longer_text_never_costs_less_and_a_whole_tile_costs_what_it_holds(length):
+    assert cost(length) <= cost(length + 1)
+    assert cost(80 * length) == FIXED_TOKENS + 80 * length  # 80 is a multiple of every tile
+    assert cost(length) >= FIXED_TOKENS + length
 
 
 @pytest.mark.parametrize(
@@ -54,19 +67,28 @@ def test_no_other_choice_pads_less(found, max_length, most):
     [
         ([5, 5, 5], 128, (5, 128)),
         ([128], 128, (128,)),
-        ([10] * 90 + [20] * 5 + [30] * 4 + [31], 64, (10, 20, 31, 64)),
-        ([1] * 9 + [2] * 8 + [3] * 2 + [4] * 7 + [5] * 6, 5, (1, 2, 4, 5)),
+        ([6, 7], 128, (8, 128)),  # 8 costs as much, and is right for more texts
+        ([127], 128, (128,)),
+        ([49], 50, (50,)),
+        ([10] * 90 + [20] * 5 + [30] * 4 + [31], 64, (10, 20, 32, 64)),
     ],
 )
 def test_choices_that_are_plain_to_see(found, max_length, buckets):
     assert choose_buckets(found, max_length) == buckets
 
 
+def test_a_bucket_that_saves_little_is_left_out():
+    found = [20] * 990 + [30] * 10
+    assert choose_buckets(found, 64, worth=0.0) == (20, 30, 64)
+    assert choose_buckets(found, 64, worth=0.02) == (20, 64)
+    assert len(choose_buckets(range(1, 129), 128, most=5, worth=0.0)) == 5
+
+
 def test_the_largest_choice_there_can_be_is_quick():
     found = [1 + (index * index) % 512 for index in range(5000)]
     buckets = choose_buckets(found, 512)
-    assert len(buckets) == 4
-    assert expected_length(found, buckets) < expected_length(found, (16, 64, 128, 512))
+    assert 4 < len(buckets) <= MOST_BUCKETS
+    assert expected_length(found, buckets) < 0.8 * expected_length(found, (16, 64, 128, 512))
 
 
 def test_a_conversion_says_records_and_uses_the_buckets(cnn_checkpoint, labelled_csv, tmp_path):
@@ -97,7 +119,10 @@ def test_calibration_texts_go_before_those_of_eval(cnn_checkpoint, labelled_csv,
     )
     with edgekit_runtime.load(made.bundle) as classifier:
         spec = classifier.encoder.spec
-        assert spec.buckets == (max(spec.min_length, len(classifier.encoder.ids("good film"))), 48)
+        (shortest, longest) = spec.buckets
+        assert longest == 48
+        needed = max(spec.min_length, len(classifier.encoder.ids("good film")))
+        assert needed <= shortest < needed + min(ROWS)
         lower = classifier.manifest.history[-1].settings
     assert lower["calibration"] == {"texts": 8, "samples": 0}
     assert lower["data"]["calibrate"] == {"file": "short.csv", "bytes": calibrate.stat().st_size}

@@ -5,6 +5,7 @@ One signature a length bucket; the signatures share their weights.
 
 from __future__ import annotations
 
+import contextlib
 from importlib import metadata
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from torch import nn
 from edgekit_converters.networks.row_scaled import with_row_factors
 from edgekit_converters.quantspec import QuantSpec
 from edgekit_converters.targets import Lowered
+from edgekit_converters.targets.litert_lengths import UnlikeError, references, with_lengths
 from edgekit_converters.targets.litert_older import ask_for_zero_points
 from edgekit_converters.targets.litert_quantize import quantize
 from edgekit_converters.targets.litert_shared import content_of, with_shared_vectors, written
@@ -80,6 +82,14 @@ def describe(scheme: str, classes: int) -> Program:
 
 
 def _convert(network: nn.Module, buckets: tuple[int, ...]) -> bytes:
+    """The float32 file, its graphs made from those of two lengths where that is possible."""
+    if pair := references(buckets):
+        with contextlib.suppress(UnlikeError):
+            return with_lengths(_convert_each(network, pair), buckets)
+    return _convert_each(network, buckets)
+
+
+def _convert_each(network: nn.Module, buckets: tuple[int, ...]) -> bytes:
     import litert_torch
 
     converter = litert_torch.Converter()
