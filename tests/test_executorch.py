@@ -99,7 +99,7 @@ def test_a_bundle_with_both_programs_runs_on_either_engine(bert_on_both, bert_ch
 def test_the_history_counts_delegates_and_what_stays_outside(bert_on_both):
     manifest = edgekit_runtime.open_bundle(bert_on_both.bundle).manifest
     (step,) = (step for step in manifest.history if step.settings.get("target") == "executorch")
-    assert step.settings["outside"] == {"embedding_byte": 1, "native_layer_norm": 5, "slice_copy": 2}
+    assert step.settings["outside"] == {"embedding": 2, "native_layer_norm": 5, "slice_copy": 2}
     assert step.settings["delegates"] == 6, "what lies between five layer norms and the first token's slice"
     assert set(step.tools) == {"executorch", "torchao", "torch"}
     program = next(program for program in manifest.main.programs if program.engine == "executorch")

@@ -32,7 +32,7 @@ REFUSED: dict[tuple[str, str | None], str] = {
 }
 """Scheme and architecture to what was found."""
 
-CPU_KERNELS = frozenset({"embedding", "embedding_byte", "native_layer_norm", "slice_copy", "amax"})
+CPU_KERNELS = frozenset({"embedding", "native_layer_norm", "slice_copy", "amax"})
 """What stays outside the delegate by design: XNNPACK has none of it with an open length, and ExecuTorch's kernels are quick."""
 
 BOOKKEEPING = frozenset({"alloc", "getitem", "view", "sym_size"})

@@ -21,19 +21,27 @@ LOWEST = -128
 
 
 class Int8Table(nn.Module):
-    """An embedding of int8 rows, each with its scale."""
+    """An embedding of int8 rows, each with its scale.
+
+    Rows are looked up as bytes and scaled inside the delegate, by XNNPACK's vector kernels. ExecuTorch's own operator for
+    such tables, ``embedding_byte``, gives the same bits, one element at a time.
+    """
+
+    rows: Tensor
+    scales: Tensor
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()
         rows, scales = int8_rows(table.weight)
         self.register_buffer("rows", rows)
-        self.register_buffer("scales", scales)
+        self.register_buffer("scales", scales.unsqueeze(1))
 
     def forward(self, ids: Tensor) -> Tensor:
         """(1, L) int64 ids to (1, L, width) float32 vectors."""
-        found: Tensor = torch.ops.quantized_decomposed.embedding_byte(
-            self.rows, self.scales, None, LOWEST, HIGHEST, ids
+        rows = torch.ops.quantized_decomposed.dequantize_per_tensor(
+            F.embedding(ids, self.rows), 1.0, 0, LOWEST, HIGHEST, torch.int8
         )
+        found: Tensor = rows * F.embedding(ids, self.scales)
         return found
 
 

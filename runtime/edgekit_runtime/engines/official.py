@@ -68,9 +68,10 @@ class OfficialProgram:
                 binding._unsafe_reset_threadpool(threads)
             try:
                 self._module: Any = binding._load_for_executorch_from_buffer(self._data)
-                self._meta: Any = self._module.method_meta(
-                    "forward"
-                )  # loading waits for the first use, and so do its errors
+                meta: Any = self._module.method_meta("forward")  # loading waits for the first use, and so do its errors
+                # Once, not for each run: the binding makes every answer anew.
+                self._inputs = tuple(_declared(meta.input_tensor_meta(index)) for index in range(meta.num_inputs()))
+                self._outputs = tuple(_declared(meta.output_tensor_meta(index)) for index in range(meta.num_outputs()))
             except RuntimeError as error:
                 raise EngineError(
                     f"ExecuTorch refuses {contents.name}: {error}; convert the model anew, or install edgekit-executorch, "
@@ -80,13 +81,11 @@ class OfficialProgram:
 
     def inputs(self) -> tuple[Declared, ...]:
         """What the method ``forward`` takes."""
-        meta = self._meta
-        return tuple(_declared(meta.input_tensor_meta(index)) for index in range(meta.num_inputs()))
+        return self._inputs
 
     def outputs(self) -> tuple[Declared, ...]:
         """What it gives."""
-        meta = self._meta
-        return tuple(_declared(meta.output_tensor_meta(index)) for index in range(meta.num_outputs()))
+        return self._outputs
 
     def run(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """Runs the method ``forward``.
@@ -96,7 +95,7 @@ class OfficialProgram:
         """
         if self._module is None:
             raise RuntimeError("the program was closed")
-        for array, wanted in zip(inputs, self.inputs(), strict=True):  # the binding ends the process on some of these
+        for array, wanted in zip(inputs, self._inputs, strict=True):  # the binding ends the process on some of these
             fits = array.ndim == len(wanted.shape) and all(
                 0 < size <= most for size, most in zip(array.shape, wanted.shape, strict=True)
             )
@@ -113,7 +112,7 @@ class OfficialProgram:
         global _loaded
         with _lock:
             _loaded -= self._module is not None
-            self._module = self._meta = None
+            self._module = None
             self._data = b""
 
 
