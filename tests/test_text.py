@@ -74,6 +74,15 @@ def test_a_batch_gives_what_single_calls_give_in_their_order(texts: list[str]) -
     assert encoder.ids_of(texts) == [encoder.ids(text) for text in texts]
 
 
+def test_a_batch_leaves_to_the_library_only_what_the_shortcut_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[list[str]] = []
+    whole = TextEncoder.whole_ids_of
+    monkeypatch.setattr(TextEncoder, "whole_ids_of", lambda self, texts: left.append(texts) or whole(self, texts))
+    texts = ["a good film", "电影 " * 40, "very bad", "[SEP] good", "good " * 40]
+    assert encoder.ids_of(texts) == [encoder.ids(text) for text in texts]
+    assert left == [[texts[1], texts[3]]]
+
+
 @pytest.mark.parametrize(("padding", "truncation"), [(64, None), (None, 4), (64, 4)])
 def test_padding_and_truncation_of_the_tokenizer_are_set_aside(padding: int | None, truncation: int | None) -> None:
     own = TextEncoder(tokenizer_json(padding=padding, truncation=truncation), TEXT)

@@ -75,3 +75,11 @@ def test_other_tokenizers_have_no_shortcut() -> None:
     tokenizer = load_tokenizer(bert_tokenizer(vocabulary, lower_case=True))
     tokenizer.normalizer = None
     assert shortcut(tokenizer, 8) is None
+
+
+def test_of_a_long_text_only_what_is_kept_is_split() -> None:
+    quick, tokenizer = pair(max_length=8)
+    for words in (5, 6, 7, 20, 5_000):
+        text = "a good film, " * words
+        assert quick.ids(text) == tokenizer.encode(text).ids
+    assert quick.ids("good " * 100_000 + "電") is None, "all of it is looked at"

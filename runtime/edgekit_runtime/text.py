@@ -50,15 +50,22 @@ class TextEncoder:
         """Token ids of one text, special tokens included, at most ``max_length`` of them."""
         if self._clean is not None:
             text = self._clean(well_formed(text))
+        ids = self._quick_ids(text)
         try:
-            ids = self._shortcut.ids(text) if self._shortcut is not None else None
             return self.cut(self._kept(self._tokenizer.encode(well_formed(text)).ids)) if ids is None else ids
         except BaseException as error:
             raise library_failed(error) from error
 
     def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of several texts, in their order."""
-        return [self.cut(ids) for ids in self.whole_ids_of(texts)]
+        """Token ids of several texts, in their order, equal to those of :meth:`ids`.
+
+        What takes the shortcut takes it here, too: even with nothing in its cache it is quicker than the library's batch.
+        """
+        if self._shortcut is None or self._clean is not None:
+            return [self.cut(ids) for ids in self.whole_ids_of(texts)]
+        quick = [self._quick_ids(text) for text in texts]
+        others = iter(self.whole_ids_of([text for text, ids in zip(texts, quick, strict=True) if ids is None]))
+        return [self.cut(next(others)) if ids is None else ids for ids in quick]
 
     def whole_ids_of(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of several texts as :meth:`ids_of` gives them, but none of them cut."""
@@ -112,6 +119,15 @@ class TextEncoder:
         if mask is None:
             mask = self._masks[counted, length] = _mask(counted, length)
         return padded, mask
+
+    def _quick_ids(self, text: str) -> list[int] | None:
+        """The ids of a cleaned text by the shortcut; None where it must be left to the library."""
+        if self._shortcut is None:
+            return None
+        try:
+            return self._shortcut.ids(text)
+        except BaseException as error:
+            raise library_failed(error) from error
 
     def _kept(self, ids: list[int]) -> list[int]:
         """The ids without those that stand for unknown words which are dropped."""
