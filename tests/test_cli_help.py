@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import typer.main
 
-from edgekit.cli import app
+from edgekit.cli import command_line
 from test_cli import edgekit
 
-GROUP: Any = typer.main.get_command(app)
+GROUP: Any = typer.main.get_command(command_line())
 COMMANDS = (
     *("convert", "predict", "eval", "profile", "compare", "inspect", "verify", "serve"),
-    *("finetune", "distill", "prune", "fuse", "strip", "keygen", "sign", "seal", "demo", "doctor", "android"),
+    *("finetune", "distill", "prune", "tune", "fuse", "strip", "keygen", "sign", "seal", "demo", "doctor", "android"),
 )
 OF_ANDROID = ("build", "install", "bench")
 PATHS = ((), *((name,) for name in COMMANDS), *(("android", name) for name in OF_ANDROID))

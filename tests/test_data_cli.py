@@ -16,13 +16,13 @@ import pytest
 import typer.main
 
 import edgekit as api
-from edgekit.cli import app
+from edgekit.cli import command_line
 from edgekit.cli.options import DATA_OPTIONS
 from edgekit_converters.data import DataOptions
 from edgekit_converters.training.finetune import FinetuneSettings, finetune
 from test_cli import edgekit, fails
 
-GROUP: Any = typer.main.get_command(app)
+GROUP: Any = typer.main.get_command(command_line())
 KEYS = ["examples", "accuracy", "precision", "recall", "f1", "confusion", "engine", "skipped", "left_out"]
 
 

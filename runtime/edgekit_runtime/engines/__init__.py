@@ -80,11 +80,12 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         EngineUnavailableError: No engine has that name; the message lists those that exist.
     """
-    plugins = {point.name: point for point in metadata.entry_points(group="edgekit.engines")}
     if name in ENGINES:
         module, _, attribute = ENGINES[name].partition(":")
         found: type[Engine] = getattr(importlib.import_module(module), attribute)
         return found
+    # only now: it reads a file of every distribution that is installed
+    plugins = {point.name: point for point in metadata.entry_points(group="edgekit.engines")}
     if name in plugins:
         loaded: type[Engine] = plugins[name].load()
         return loaded

@@ -1,39 +1,22 @@
-"""The command line: one file a command. Each parses, calls the API and prints."""
+"""The command line: one file a command. Each parses, calls the API and prints.
+
+A call loads the file of its own command alone, so that ``edgekit predict`` does not wait for what ``edgekit serve`` needs.
+"""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 
-from edgekit.cli import (
-    android,
-    compare,
-    convert,
-    demo,
-    distill,
-    doctor,
-    evaluate,
-    finetune,
-    fuse,
-    inspect,
-    keygen,
-    predict,
-    profile,
-    prune,
-    seal,
-    serve,
-    sign,
-    strip,
-    verify,
-)
 from edgekit.cli.terminal import DEBUG, harmless
 from edgekit_runtime import __version__
 from edgekit_runtime.errors import EdgekitError
@@ -89,32 +72,30 @@ def _group(name: str) -> typer.Typer:
     )
 
 
-app = _group("edgekit")
-for name, module in {
-    "convert": convert,
-    "predict": predict,
-    "eval": evaluate,
-    "profile": profile,
-    "compare": compare,
-    "inspect": inspect,
-    "verify": verify,
-    "serve": serve,
-    "finetune": finetune,
-    "distill": distill,
-    "prune": prune,
-    "fuse": fuse,
-    "strip": strip,
-    "keygen": keygen,
-    "sign": sign,
-    "seal": seal,
-    "demo": demo,
-    "doctor": doctor,
-}.items():
-    app.command(name)(_guarded(module.command))
-android_app = _group("android")
-for command in (android.build, android.install, android.bench):
-    android_app.command()(_guarded(command))
-app.add_typer(android_app, help=android.HELP)
+COMMANDS = (
+    *("convert", "predict", "eval", "profile", "compare", "inspect", "verify", "serve"),
+    *("finetune", "distill", "prune", "tune", "fuse", "strip", "keygen", "sign", "seal", "demo", "doctor", "android"),
+)
+"""In the order of the help."""
+
+MODULES = {"eval": "evaluate"}
+"""Where the file of a command has another name."""
+
+
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands, each loaded from its file."""
+    app = _group("edgekit")
+    app.callback()(_edgekit)
+    for name in names:
+        module = importlib.import_module(f"edgekit.cli.{MODULES.get(name, name)}")
+        if name == "android":
+            group = _group(name)
+            for command in (module.build, module.install, module.bench):
+                group.command()(_guarded(command))
+            app.add_typer(group, help=module.HELP)
+        else:
+            app.command(name)(_guarded(module.command))
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -123,8 +104,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def edgekit(
+def _edgekit(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
@@ -155,4 +135,5 @@ def main() -> None:
     if "--debug" in arguments[:end]:
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
-    app(arguments, prog_name="edgekit")
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    command_line((called,) if called in COMMANDS else COMMANDS)(arguments, prog_name="edgekit")

@@ -15,7 +15,8 @@ from edgekit.android.install import check_apk
 from edgekit.android.install import install as install_app
 from edgekit.android.phone import find_phone
 from edgekit.android.request import Request, check_bundle, check_limit, read_key
-from edgekit.cli.options import UNSAID, Json, with_data_options
+from edgekit.cli.bundle_options import Json
+from edgekit.cli.options import UNSAID, with_data_options
 from edgekit.cli.profiled import profile_lines
 from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, megabytes, print_json, print_pairs, print_result

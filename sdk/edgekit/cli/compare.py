@@ -14,17 +14,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgekit.cli.options import (
-    BEST_SENSOR,
-    UNSAID,
-    EngineName,
-    Json,
-    KeyFile,
-    Threads,
-    use_key_file,
-    with_data_options,
-    with_energy_options,
-)
+from edgekit.cli.bundle_options import EngineName, Json, KeyFile, Threads, use_key_file
+from edgekit.cli.options import BEST_SENSOR, UNSAID, with_data_options, with_energy_options
 from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit.comparison import Comparison, Row, compare

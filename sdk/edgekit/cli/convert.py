@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from edgekit.cli.options import UNREAD, UNSAID, Json, lengths, with_data_options, with_read_options
+from edgekit.cli.bundle_options import Json
+from edgekit.cli.options import UNREAD, UNSAID, lengths, with_data_options, with_read_options
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit_converters.data import DataOptions
 from edgekit_runtime.errors import require

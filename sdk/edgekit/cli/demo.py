@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import Json
+from edgekit.cli.bundle_options import Json
 from edgekit.cli.terminal import Terminal, print_json, print_result
 from edgekit_runtime.errors import require
 

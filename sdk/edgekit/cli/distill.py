@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgekit.cli.options import UNREAD, UNSAID, DataPath, Json, with_data_options, with_read_options
+from edgekit.cli.bundle_options import Json
+from edgekit.cli.options import UNREAD, UNSAID, DataPath, with_data_options, with_read_options
 from edgekit.cli.terminal import percent
 from edgekit.cli.training_options import (
     UNTOLD,

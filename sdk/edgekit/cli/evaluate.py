@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from edgekit.cli.options import (
-    UNSAID,
-    BundlePath,
-    DataPath,
-    EngineName,
-    Json,
-    KeyFile,
-    Threads,
-    TrustedKeys,
-    use_key_file,
-    with_data_options,
-)
+from edgekit.cli.bundle_options import BundlePath, EngineName, Json, KeyFile, Threads, TrustedKeys, use_key_file
+from edgekit.cli.options import UNSAID, DataPath, with_data_options
 from edgekit.cli.terminal import Terminal, open_classifier, percent, print_json, print_result
 from edgekit.evaluation import evaluate
 from edgekit_converters.data import DataOptions

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import UNSAID, Clean, DataPath, Json, Labels, StopWords, names, with_data_options, words_of
+from edgekit.cli.bundle_options import Json
+from edgekit.cli.options import UNSAID, Clean, DataPath, Labels, StopWords, names, with_data_options, words_of
 from edgekit.cli.terminal import percent
 from edgekit.cli.training_options import (
     UNTOLD,

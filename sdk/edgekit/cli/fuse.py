@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import UNSAID, Json, with_data_options
+from edgekit.cli.bundle_options import Json
+from edgekit.cli.options import UNSAID, with_data_options
 from edgekit.cli.terminal import Terminal, megabytes, percent, print_json, print_result
 from edgekit_converters.combining.fuse import combine_bundles
 from edgekit_converters.combining.threshold import KEEP

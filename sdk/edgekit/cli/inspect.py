@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgekit.cli.options import BundlePath, Json
+from edgekit.cli.bundle_options import BundlePath, Json
 from edgekit.cli.terminal import Terminal, harmless, megabytes, percent, print_json, print_result
 from edgekit_runtime import Bundle, open_bundle
 from edgekit_runtime.combination import AVERAGE, Combination

@@ -1,11 +1,10 @@
-"""Options that several commands take."""
+"""Options of models, data and measuring that several commands take."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +16,7 @@ from edgekit_converters.data import DataOptions
 from edgekit_converters.stop_words import read_stop_words
 from edgekit_runtime.errors import OptionError
 from edgekit_runtime.profiling.energy.settings import EnergySettings
-from edgekit_runtime.trust.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The .edgekit file.", show_default=False)]
 DataPath = Annotated[
     Path,
     typer.Argument(
@@ -28,9 +25,6 @@ DataPath = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
-EngineName = Annotated[str | None, typer.Option("--engine", help="Engine to use; default: the first that works here.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Most threads a text may use; default: up to 4.")]
 Labels = Annotated[
     str | None, typer.Option("--labels", metavar="A,B,…", help="Names of the classes, in the order of the head.")
 ]
@@ -46,24 +40,6 @@ StopWords = Annotated[
     Path | None,
     typer.Option("--stop-words", metavar="FILE", help="One word a line, for the step stop-words of --clean."),
 ]
-TrustedKeys = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--trusted-key",
-        metavar="PUB",
-        help="Refuse the bundle unless the owner of this public key signed it; repeat it for further ones.",
-    ),
-]
-
-KeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--key-file",
-        metavar="FILE",
-        help="Key that opens a sealed bundle; default: EDGEKIT_KEY or EDGEKIT_KEY_FILE of the environment.",
-    ),
-]
-
 UNSAID = DataOptions()
 """What a command gets whose user says nothing of the data."""
 
@@ -162,13 +138,6 @@ ENERGY_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 """Annotation and default of each option that makes up an EnergySettings."""
-
-
-def use_key_file(path: Path | None) -> None:
-    """Has this process and those that it starts open sealed bundles by the file of --key-file."""
-    if path is not None:
-        os.environ.pop(KEY_VARIABLE, None)
-        os.environ[KEY_FILE_VARIABLE] = str(path.resolve())
 
 
 def with_options(

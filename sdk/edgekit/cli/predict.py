@@ -6,15 +6,17 @@ import io
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from edgekit.cli.options import BundlePath, EngineName, Json, KeyFile, Threads, TrustedKeys, use_key_file
+from edgekit.cli.bundle_options import BundlePath, EngineName, Json, KeyFile, Threads, TrustedKeys, use_key_file
 from edgekit.cli.terminal import open_classifier, print_json, print_result, print_styled
 from edgekit_runtime import WordWeight
 from edgekit_runtime.text import well_formed
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 COLOURED, BOLD = 0.01, 0.1
 """Weights from which on a word is coloured, and its number stands out."""
@@ -62,6 +64,8 @@ def command(
 
 def _weights(words: tuple[WordWeight, ...]) -> Text:
     """The words with their signed weights; in colour, green speaks for the label and red against it."""
+    from rich.text import Text
+
     line = Text()
     for word in words:
         style = "green" if word.weight > 0 else "red"

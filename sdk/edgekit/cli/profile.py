@@ -6,18 +6,8 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import (
-    BEST_SENSOR,
-    UNSAID,
-    BundlePath,
-    EngineName,
-    Json,
-    KeyFile,
-    Threads,
-    use_key_file,
-    with_data_options,
-    with_energy_options,
-)
+from edgekit.cli.bundle_options import BundlePath, EngineName, Json, KeyFile, Threads, use_key_file
+from edgekit.cli.options import BEST_SENSOR, UNSAID, with_data_options, with_energy_options
 from edgekit.cli.profiled import profile_lines
 from edgekit.cli.reports import Html, Markdown, Reports
 from edgekit.cli.terminal import Terminal, print_json, print_pairs

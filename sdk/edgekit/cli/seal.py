@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import BundlePath, Json, KeyFile
+from edgekit.cli.bundle_options import BundlePath, Json, KeyFile
 from edgekit.cli.terminal import Terminal, print_json, print_result
 from edgekit_runtime import open_bundle
 from edgekit_runtime.trust.writing import seal_bundle

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import BundlePath, EngineName, Json, KeyFile, TrustedKeys
+from edgekit.cli.bundle_options import BundlePath, EngineName, Json, KeyFile, TrustedKeys
 from edgekit.cli.terminal import native_output_hidden, print_json, print_result
 from edgekit_runtime.errors import require
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import BundlePath, Json
+from edgekit.cli.bundle_options import BundlePath, Json
 from edgekit.cli.terminal import harmless, print_json, print_result
 from edgekit_runtime import open_bundle
 from edgekit_runtime.trust.writing import sign_bundle

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import BundlePath, Json
+from edgekit.cli.bundle_options import BundlePath, Json
 from edgekit.cli.terminal import Terminal, megabytes, print_json, print_result
 from edgekit_converters.stripping import strip_bundle
 

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit_runtime import Classifier, jsonio, load
+
+if TYPE_CHECKING:  # it takes longer to import than a text to classify
+    from rich.progress import Progress
+    from rich.text import Text
 
 DEBUG = "EDGEKIT_DEBUG"
 """Set by --debug: tracebacks, and what native libraries print."""
@@ -34,6 +33,8 @@ class Terminal:
     """
 
     def __init__(self) -> None:
+        from rich.console import Console
+
         self._stream = _own_stderr()
         self.console = Console(file=self._stream, highlight=False, soft_wrap=not self._stream.isatty())
         self._hidden = native_output_hidden()
@@ -43,6 +44,15 @@ class Terminal:
     def __enter__(self) -> Terminal:
         self._hidden.__enter__()
         if self.console.is_terminal:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
@@ -84,6 +94,8 @@ class Terminal:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Prints a table, the first column to the left and the others to the right."""
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right")
@@ -112,6 +124,8 @@ def print_result(line: str) -> None:
 
 def print_styled(line: Text) -> None:
     """Prints a line of results on stdout at once, in colour where that is a terminal."""
+    from rich.console import Console
+
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     with console.capture() as captured:  # so that a pipe that was closed meets print_result, not rich
         console.print(line, end="")
@@ -120,6 +134,10 @@ def print_styled(line: Text) -> None:
 
 def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
     """Prints names and what is to be said of each on stdout, in two columns; a terminal's lines are folded at words."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(file=sys.stdout, highlight=False)
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, said in rows:

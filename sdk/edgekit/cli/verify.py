@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.options import BundlePath, Json, KeyFile, use_key_file
+from edgekit.cli.bundle_options import BundlePath, Json, KeyFile, use_key_file
 from edgekit.cli.terminal import native_output_hidden, print_json, print_result
 from edgekit_runtime import open_bundle
 from edgekit_runtime.selftest import run_golden_texts
