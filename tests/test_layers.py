@@ -201,6 +201,7 @@ def test_public_names_of_edgekit() -> None:
         "recorded_recipe",
         "seal_bundle",
         "sign_bundle",
+        "tune",
         "write_sealing_key",
         "write_signing_key",
     ]

@@ -96,6 +96,8 @@ def verify(
     data: LabelledText | None,
     recipe: Recipe,
     listener: Listener,
+    *,
+    original_accuracy: float | None = None,
 ) -> Verified:
     """Runs every program on real texts and applies the gates.
 
@@ -107,6 +109,7 @@ def verify(
         data: Labelled texts; None takes the built-in sample and compares labels with the float network.
         recipe: The gates.
         listener: Told of progress.
+        original_accuracy: What the checkpoint as it was given is known to reach on the data; None runs it.
 
     Raises:
         GateError: A program answers too differently; the message has the figures.
@@ -114,7 +117,7 @@ def verify(
         MissingExtraError: The recipe asks for an older runtime, whose environment is not installed.
     """
     encoder = TextEncoder(model.tokenizer.json, text)
-    reference = _reference(given, model, encoder, data, listener)
+    reference = _reference(given, model, encoder, data, listener, original_accuracy)
     vocabulary = load_tokenizer(model.tokenizer.json).get_vocab()
     chosen = golden_texts(
         lambda item: len(encoder.whole_ids_of([item])[0]), text, sorted(vocabulary, key=vocabulary.__getitem__)
@@ -214,14 +217,18 @@ def _loss(report: Verification) -> str:
 
 
 def _reference(
-    given: TextModel, model: TextModel, encoder: TextEncoder, data: LabelledText | None, listener: Listener
+    given: TextModel,
+    model: TextModel,
+    encoder: TextEncoder,
+    data: LabelledText | None,
+    listener: Listener,
+    accuracy_original: float | None,
 ) -> _Reference:
     texts: Sequence[str] = sample_texts() if data is None else data.texts
     labels = None if data is None else data.labels
     text = encoder.spec
     whole = encoder.whole_ids_of(texts)
-    accuracy_original = None
-    if labels is not None:
+    if labels is not None and accuracy_original is None:
         listener.stage(f"Running the original on {len(texts)} texts")
         original = Original(given)
         answers = original.logits(_original_ids(given, model, encoder, texts, whole), listener.progress).argmax(axis=1)

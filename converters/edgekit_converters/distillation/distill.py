@@ -20,6 +20,7 @@ from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.tokenizer.trim import RAREST, trim, trimmed_model
 from edgekit_converters.training.checkpoints import writable_folder
+from edgekit_converters.training.loop import Watch
 from edgekit_converters.training.processes import world_size
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.manifest import HistoryStep
@@ -90,6 +91,7 @@ def distill(
     cache: Path | None = None,
     checkpoints: Path | None = None,
     listener: Listener | None = None,
+    watch: Watch | None = None,
 ) -> Distilled:
     """Trains a small model to answer as a big one does.
 
@@ -101,6 +103,7 @@ def distill(
         cache: Folder that keeps the teacher's answers; the same teacher and texts take them from there.
         checkpoints: Folder from which an interrupted training goes on.
         listener: Told of progress.
+        watch: Told of each epoch; what it raises ends the training.
 
     Returns:
         The student and its figures.
@@ -151,6 +154,7 @@ def distill(
         cache=cache,
         checkpoints=checkpoints,
         listener=listener,
+        watch=watch,
     )
     counts = {
         "train_examples": len(lessons.labels),

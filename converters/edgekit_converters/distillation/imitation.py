@@ -16,7 +16,7 @@ from edgekit_converters.model import TextModel
 from edgekit_converters.networks.bert import BertConfig
 from edgekit_converters.training.examples import encode, rows
 from edgekit_converters.training.learners import Learner, learner_of
-from edgekit_converters.training.loop import Epoch, Trained, train
+from edgekit_converters.training.loop import Epoch, Trained, Watch, train
 from edgekit_converters.training.precision import bf16_wanted, native_bf16
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import OptionError
@@ -71,6 +71,7 @@ def train_student(
     cache: Path | None = None,
     checkpoints: Path | None = None,
     listener: Listener,
+    watch: Watch | None = None,
 ) -> TrainedStudent:
     """Trains a student, from whatever weights it has, on its teacher's answers.
 
@@ -86,6 +87,7 @@ def train_student(
         cache: Folder that keeps the teacher's answers.
         checkpoints: Folder from which an interrupted training goes on.
         listener: Told of progress.
+        watch: Told of each epoch; what it raises ends the training.
 
     Returns:
         The student and its figures.
@@ -122,6 +124,7 @@ def train_student(
         pad_id=student.tokenizer.special_ids["pad"],
         checkpoints=checkpoints,
         listener=listener,
+        watch=watch,
     )
     model = learner.finished(best.weights)
     said = Teacher(model, max_length=settings.length, bf16=False).logits(lessons.held_out, listener).argmax(axis=1)

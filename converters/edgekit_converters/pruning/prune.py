@@ -24,7 +24,7 @@ from edgekit_converters.pruning.parts import parts_of, with_only
 from edgekit_converters.pruning.ranking import SCOPES, best_units
 from edgekit_converters.training.checkpoints import writable_folder
 from edgekit_converters.training.examples import encode
-from edgekit_converters.training.loop import Epoch, Trained
+from edgekit_converters.training.loop import Epoch, Trained, Watch
 from edgekit_converters.training.processes import agreed
 from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import OptionError
@@ -133,6 +133,7 @@ def prune(
     cache: Path | None = None,
     checkpoints: Path | None = None,
     listener: Listener | None = None,
+    watch: Watch | None = None,
 ) -> Pruned:
     """Takes the least important units out of a model and lets what is left learn from what it was.
 
@@ -144,6 +145,7 @@ def prune(
         cache: Folder that keeps the unpruned model's answers.
         checkpoints: Folder from which an interrupted recovery goes on.
         listener: Told of progress.
+        watch: Told of each epoch of recovery; what it raises ends it.
 
     Returns:
         The smaller model and its figures.
@@ -185,6 +187,7 @@ def prune(
                 cache=cache,
                 checkpoints=checkpoints and checkpoints / f"cut-{step}-of-{settings.steps}",
                 listener=listener,
+                watch=watch,
             )
             smaller, accuracy = recovered.model, recovered.accuracy
             trainings.append(recovered.training)

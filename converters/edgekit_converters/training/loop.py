@@ -20,7 +20,10 @@ from edgekit_converters.training.settings import TrainSettings
 from edgekit_runtime.errors import FileError, require
 from edgekit_runtime.progress import Listener
 
-__all__ = ["Epoch", "Point", "Trained", "train"]
+__all__ = ["Epoch", "Point", "Trained", "Watch", "train"]
+
+Watch = Callable[[Epoch], None]
+"""Follows a training, epoch by epoch."""
 
 MEASURED_BATCH = 128
 """Smallest batch in which held-out rows are measured."""
@@ -59,6 +62,7 @@ def train(
     checkpoints: Path | None,
     listener: Listener,
     on_epoch: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Trains a module, in as many processes as were started (``training.processes``).
 
@@ -74,6 +78,7 @@ def train(
             nothing.
         listener: Told of every step, and in a line of every epoch.
         on_epoch: Called before each epoch with the number of those behind it.
+        watch: Called after each epoch with what was measured; what it raises ends the training.
 
     Returns:
         The weights after the best epoch; the same in every process.
@@ -138,6 +143,7 @@ def train(
         purpose=purpose,
         listener=listener,
         on_epoch=on_epoch,
+        watch=watch,
         model=module,
         args=arguments,
         train_dataset=Batches(learnt, pad_id),

@@ -51,6 +51,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         purpose: Purpose | None,
         listener: Listener,
         on_epoch: Callable[[int], None] | None,
+        watch: Callable[[Epoch], None] | None,
         **arguments: Any,
     ) -> None:
         self.settings, self.peak, self._bf16 = settings, learning_rate, bf16
@@ -58,7 +59,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self._checkpoints, self._purpose = checkpoints, purpose
         self._losses: list[Tensor] = []
         self._rates: list[float] = []
-        super().__init__(**arguments, compute_metrics=_means, callbacks=[_Follow(self, listener, on_epoch)])
+        super().__init__(**arguments, compute_metrics=_means, callbacks=[_Follow(self, listener, on_epoch, watch)])
         self.remove_callback(transformers.trainer_callback.PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Shuffled:
@@ -183,8 +184,14 @@ def _means(answers: Any) -> dict[str, float]:
 class _Follow(transformers.TrainerCallback):  # type: ignore[misc]
     """Follows the training: seeds, L1, the record, early stopping, and the listener."""
 
-    def __init__(self, trainer: Trainer, listener: Listener, on_epoch: Callable[[int], None] | None) -> None:
-        self._trainer, self._listener, self._on_epoch = trainer, listener, on_epoch
+    def __init__(
+        self,
+        trainer: Trainer,
+        listener: Listener,
+        on_epoch: Callable[[int], None] | None,
+        watch: Callable[[Epoch], None] | None,
+    ) -> None:
+        self._trainer, self._listener, self._on_epoch, self._watch = trainer, listener, on_epoch, watch
         self._began = 0.0
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -216,6 +223,8 @@ class _Follow(transformers.TrainerCallback):  # type: ignore[misc]
             f"epoch {epoch.epoch} of {trainer.settings.epochs}: loss {epoch.loss:.4f}, held out {epoch.held_out_loss:.4f}, "
             f"accuracy {epoch.accuracy:.2%}"
         )
+        if self._watch is not None:
+            self._watch(epoch)
         if trainer.record.over(trainer.settings.epochs, trainer.settings.patience):
             if len(trainer.record.curve) < trainer.settings.epochs:
                 self._listener.say(f"stopped: no epoch was better than epoch {trainer.record.best_epoch} since")

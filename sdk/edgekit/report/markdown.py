@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from edgekit.report import compared, profiled
+from edgekit.report import compared, profiled, tuned
 from edgekit.report.history import history
 from edgekit.report.table import Table
 from edgekit.report.text import clean
@@ -14,6 +14,7 @@ from edgekit_runtime.profiling.profile import Profile
 
 if TYPE_CHECKING:
     from edgekit.comparison import Comparison
+    from edgekit_converters.tuning.results import Tuned
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~]")
 
@@ -61,6 +62,28 @@ def comparison_markdown(comparison: Comparison) -> str:
         *(f"> {_text(remark)}" for remark in comparison.remarks()),
         _section(compared.device(comparison)),
         _section(compared.conditions(comparison)),
+    )
+
+
+def tuned_markdown(found: Tuned, bundles: Mapping[int, str], measured_on: str | None, chart: str | None) -> str:
+    """A search as tables.
+
+    Args:
+        found: What it found.
+        bundles: Number of a trial of the front to its bundle.
+        measured_on: The phone that measured the latency; None for this device.
+        chart: Name of the chart's file, if there is one.
+    """
+    files = "\n".join(f"- trial {number}: `{name}`" for number, name in bundles.items())
+    return _document(
+        f"# {_text(found.budget)}",
+        _text(tuned.outcome(found, bundles)[0]),
+        *(f"    {line}" for line in tuned.outcome(found, bundles)[1:]),
+        *(f"> {_text(remark)}" for remark in tuned.about(found, measured_on)),
+        f"![Accuracy against p95]({chart})" if chart else "",
+        _section(tuned.front_table(found)) if found.front else "",
+        files,
+        _section(tuned.trials_table(found)) if found.trials else "",
     )
 
 
