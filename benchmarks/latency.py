@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-import document
 import harness
 from contenders.edgekit import EdgekitBundle, make_bundle
 from contenders.lineup import DISTRIBUTIONS, PEERS, LeftOut, make_peers, ours, source_of
@@ -80,19 +79,21 @@ class Latencies:
 
 def main() -> None:
     """Parses, prepares, measures and reports."""
-    parser = harness.parser(__doc__.splitlines()[0])
+    parser = harness.parser(__doc__.splitlines()[0], PART)
     parser.add_argument("--model", type=Path, help="BERT checkpoint or Hugging Face folder")
     parser.add_argument("--data", type=Path, help="labelled texts, csv or tsv")
     parser.add_argument("--bundle", type=Path, action="append", help="bundle of the model; default: make one an engine")
-    parser.add_argument("--buckets", action="append", help="make a bundle with these buckets, 16,32,…; repeatable")
+    parser.add_argument(
+        "--buckets", action="append", help="make a bundle with these buckets, 16,32,… or auto; repeatable"
+    )
+    parser.add_argument(
+        "--calibrate", type=Path, help="texts for buckets auto, none of them in --data; default: --data"
+    )
     parser.add_argument("--peer", action="append", choices=PEERS, help="only these peers; repeatable; default: all")
-    parser.add_argument("--fill", type=Path, metavar="DOCUMENT", help=f"put the tables between its {PART} marks, too")
     harness.add_timing(parser)
     arguments = parser.parse_args()
     harness.required(arguments, parser, "model")
     harness.required(arguments, parser, "data")
-    if arguments.fill is not None:
-        document.around(arguments.fill, PART)  # an error now rather than after all the work
     machine = describe_machine(DISTRIBUTIONS)
     with harness.workspace(arguments.keep) as work:
         bundles = list(arguments.bundle or []) or make_bundles(arguments, work)
@@ -101,16 +102,16 @@ def main() -> None:
         names = dict.fromkeys(arguments.peer or PEERS)
         peers, left_out = make_peers(source, tuple(names), lambda line: print(line, file=sys.stderr))
         result = measure(peers, ours(bundles), left_out, data, arguments, machine)
-    text = markdown(result)
-    if arguments.fill is not None:
-        document.fill(arguments.fill, PART, text)
-    harness.publish(arguments, text, result)
+    harness.publish(arguments, markdown(result), result)
 
 
 def make_bundles(arguments: argparse.Namespace, work: Path) -> list[Path]:
     """Edgekit's default on LiteRT, or one for each choice of buckets, and its default on the other engines."""
     checked = ("--eval", str(arguments.data))
-    litert = [("--buckets", buckets) for buckets in arguments.buckets or ()] or [()]
+    seen = () if arguments.calibrate is None else ("--calibrate", str(arguments.calibrate))
+    litert = [("--buckets", buckets, *(seen if buckets == "auto" else ())) for buckets in arguments.buckets or ()] or [
+        ()
+    ]
     options = [
         *(("--target", "litert", *each) for each in litert),
         *(("--target", other) for other in ("executorch", "onnx")),
