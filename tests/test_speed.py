@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ import pytest
 from conftest import WORDS, make_bert
 from edgekit_converters.pipeline import convert
 from edgekit_converters.recipe import Recipe
-from edgekit_runtime.progress import LogListener
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 harness = importlib.import_module("harness")
@@ -43,7 +41,7 @@ def texts() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def ratios(tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, ...]) -> Iterator[Medians]:
+def ratios(tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, ...]) -> Medians:
     """Every contender timed in turn with every other, text in and label out."""
     work = tmp_path_factory.mktemp("speed")
     model = work / "model"
@@ -53,7 +51,6 @@ def ratios(tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, ...]) -> 
         model,
         bundle,
         recipe=Recipe(targets=("litert", "executorch"), max_length=32, buckets=BUCKETS, max_drop=1.0),
-        listener=LogListener(),
     )
     given = folder.Folder(folder.hugging_face_folder(model, work / "folder"), BUCKETS[-1])
     contenders = [
@@ -67,7 +64,7 @@ def ratios(tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, ...]) -> 
         for lane in lanes:
             lane.run(texts[:1], ())
         times = harness.interleave(lanes, texts, rounds=ROUNDS, warmup=10, pause_s=0.05, progress=lambda done, of: None)
-    yield {
+    return {
         (one.name, other.name): harness.ratio_of_medians(ours, theirs).value
         for (one, ours), (other, theirs) in itertools.permutations(zip(contenders, times, strict=True), 2)
     }

@@ -34,20 +34,18 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def searched(model: Path, out: Path, data: Path, student: str) -> Tuned:
+    """The study that several tests look at, or what it says when it is asked again."""
+    settings = {**PLAIN, "threads": (1, 2), "schemes": ("int8",), "epochs": 3, "copies": 1}
+    budget = "bytes<=20MB,p95<=1s"
+    return tune(model, out, data=data, eval_data=data, budget=budget, students=(student,), **settings)
+
+
 @pytest.fixture(scope="module")
 def study(cnn_checkpoint, labelled_csv, student, tmp_path_factory) -> tuple[Path, Tuned]:
     """The model, trimmed and not, and a student, with one and two threads; and where it was done."""
     out = tmp_path_factory.mktemp("study")
-    settings = {**PLAIN, "threads": (1, 2), "schemes": ("int8",), "epochs": 3, "copies": 1}
-    found = tune(
-        cnn_checkpoint,
-        out,
-        data=labelled_csv,
-        eval_data=labelled_csv,
-        budget="bytes<=20MB,p95<=1s",
-        students=(student,),
-        **settings,
-    )
+    found = searched(cnn_checkpoint, out, labelled_csv, student)
     return out, found
 
 
@@ -110,16 +108,7 @@ def test_bundles_tell_how_they_were_made(study, student):
 
 def test_a_study_that_is_done_is_told_again_and_nothing_is_tried(study, cnn_checkpoint, labelled_csv, student):
     out, found = study
-    settings = {**PLAIN, "threads": (1, 2), "schemes": ("int8",), "epochs": 3, "copies": 1}
-    again = tune(
-        cnn_checkpoint,
-        out,
-        data=labelled_csv,
-        eval_data=labelled_csv,
-        budget="bytes<=20MB,p95<=1s",
-        students=(student,),
-        **settings,
-    )
+    again = searched(cnn_checkpoint, out, labelled_csv, student)
     assert again.trials == found.trials
     assert again.resumed == len(found.trials)
 

@@ -17,6 +17,8 @@ from edgekit_converters.networks.cnn import Cnn
 from edgekit_converters.networks.families import FAMILIES
 from edgekit_converters.networks.head import Head
 from edgekit_runtime.errors import require
+from edgekit_runtime.progress import Listener
+from edgekit_runtime.text import TextEncoder
 
 BATCH_TOKENS = 4096
 """Texts of like length are run together, about this many tokens at once."""
@@ -147,6 +149,25 @@ def _narrow(body: nn.Module, config: BertConfig) -> None:
 
 
 @torch.inference_mode()
+def accuracy_of_original(
+    given: TextModel, encoder: TextEncoder, ids: Sequence[list[int]], labels: Sequence[int], listener: Listener
+) -> float:
+    """Share of labelled texts that a checkpoint gets right by its own code, each cut at its own limit.
+
+    Args:
+        given: The checkpoint.
+        encoder: Its own.
+        ids: Of each text, none cut.
+        labels: Class of each text.
+        listener: Told of progress.
+    """
+    listener.stage(f"Running the original on {len(ids)} texts")
+    if given.position_limit is not None:
+        ids = [encoder.cut(row, given.position_limit) for row in ids]
+    answers = Original(given).logits(ids, listener.progress).argmax(axis=1)
+    return float((answers == np.asarray(labels)).mean())
+
+
 def run_batches(
     ids: Sequence[Sequence[int]],
     run: Callable[[Tensor, Tensor], Tensor],

@@ -17,7 +17,7 @@ from edgekit_converters.data import LabelledText
 from edgekit_converters.loaded import loaded
 from edgekit_converters.metrics import measure
 from edgekit_converters.model import TextModel
-from edgekit_converters.original import Original, run_batches
+from edgekit_converters.original import accuracy_of_original, run_batches
 from edgekit_converters.packing import Part
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.sample import golden_texts, sample_texts
@@ -229,10 +229,8 @@ def _reference(
     text = encoder.spec
     whole = encoder.whole_ids_of(texts)
     if labels is not None and accuracy_original is None:
-        listener.stage(f"Running the original on {len(texts)} texts")
-        original = Original(given)
-        answers = original.logits(_original_ids(given, model, encoder, texts, whole), listener.progress).argmax(axis=1)
-        accuracy_original = float((answers == np.asarray(labels)).mean())
+        own, own_ids = _by_its_own_tokenizer(given, model, encoder, texts, whole)
+        accuracy_original = accuracy_of_original(given, own, own_ids, labels, listener)
     listener.stage(f"Running the float network on {len(texts)} texts")
     ids = [encoder.cut(row) for row in whole]
     float_logits = run_batches(
@@ -242,16 +240,15 @@ def _reference(
     return _Reference(texts, labels, ids, float_logits, accuracy_original, truncated)
 
 
-def _original_ids(
+def _by_its_own_tokenizer(
     given: TextModel, model: TextModel, encoder: TextEncoder, texts: Sequence[str], whole: list[list[int]]
-) -> list[list[int]]:
-    """The ids that the given checkpoint gets: by its own cleaning and tokenizer, cut at its own limit."""
+) -> tuple[TextEncoder, list[list[int]]]:
+    """The given checkpoint's cleaning and tokenizer, and the texts' ids by them, none cut."""
     ways = [(each.tokenizer.json, each.clean, each.stop_words) for each in (given, model)]
-    if ways[0] != ways[1]:
-        encoder = TextEncoder(given.tokenizer.json, given.text_spec(encoder.spec.max_length, encoder.spec.buckets))
-        whole = encoder.whole_ids_of(texts)
-    limit = given.position_limit
-    return whole if limit is None else [encoder.cut(row, limit) for row in whole]
+    if ways[0] == ways[1]:
+        return encoder, whole
+    own = TextEncoder(given.tokenizer.json, given.text_spec(encoder.spec.max_length, encoder.spec.buckets))
+    return own, own.whole_ids_of(texts)
 
 
 def _report(

@@ -15,10 +15,9 @@ from edgekit.report.tuned_chart import tuned_svg
 from edgekit_converters.tuning.choice import DEFAULT, Choice
 from edgekit_converters.tuning.results import Tuned
 from edgekit_runtime import jsonio
-from edgekit_runtime.bundle import replacing
+from edgekit_runtime.bundle import SUFFIX, replacing
 
 JSON, MARKDOWN, CHART, FOLDER = "front.json", "front.md", "front.svg", "front"
-SUFFIX = ".edgekit"
 
 
 def bundle_names(found: Tuned, out: Path) -> dict[int, str]:

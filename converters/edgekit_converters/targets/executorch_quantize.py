@@ -23,8 +23,8 @@ LOWEST = -128
 class Int8Table(nn.Module):
     """An embedding of int8 rows, each with its scale.
 
-    Rows are looked up as bytes and scaled inside the delegate, by XNNPACK's vector kernels. ExecuTorch's own operator for
-    such tables, ``embedding_byte``, gives the same bits, one element at a time.
+    Rows are looked up as bytes and scaled inside the delegate. ExecuTorch's own operator for such tables, ``embedding_byte``,
+    gives the same bits and takes longer (docs/performance.md).
     """
 
     rows: Tensor

@@ -9,13 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit_converters.budget import Budget
 from edgekit_converters.checkpoint import ReadOptions, read_checkpoint
 from edgekit_converters.data import DataOptions, LabelledText, read_labelled, read_training_texts
 from edgekit_converters.model import TextModel
-from edgekit_converters.original import Original
+from edgekit_converters.original import accuracy_of_original
 from edgekit_converters.recipe import Recipe
 from edgekit_converters.training import processes
 from edgekit_converters.tuning.choice import CHECKPOINT, MODEL, Choice
@@ -273,12 +271,7 @@ def _original_accuracy(record: Record, given: TextModel, dev: LabelledText, leng
     """Of the checkpoint as it was given, at its own length limit; the study keeps it."""
     known: float | None = record.study.user_attrs.get("original_accuracy")
     if known is None:
-        listener.stage(f"Running the original on {len(dev.texts)} texts")
         encoder = TextEncoder(given.tokenizer.json, given.text_spec(length, (length,)))
-        ids = encoder.whole_ids_of(dev.texts)
-        if given.position_limit is not None:
-            ids = [encoder.cut(row, given.position_limit) for row in ids]
-        answers = Original(given).logits(ids, listener.progress).argmax(axis=1)
-        known = float((answers == np.asarray(dev.labels)).mean())
+        known = accuracy_of_original(given, encoder, encoder.whole_ids_of(dev.texts), dev.labels, listener)
         record.study.set_user_attr("original_accuracy", known)
     return known
